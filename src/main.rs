@@ -1,0 +1,2 @@
+//! The `domicile` program.
+fn main() {}

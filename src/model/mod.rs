@@ -1,0 +1,16 @@
+//! The nouns and quantities of Domicile, checked when they are made. No I/O, no YAML, no libvirt.
+
+mod name;
+mod quantity;
+mod vm;
+mod volume;
+
+pub use name::{
+    ClusterName, DiskTarget, HostName, InvalidName, MacAddress, NetworkName, PoolName, VmName,
+    VolumeName,
+};
+pub use quantity::{Bytes, BytesPerSecond, InvalidQuantity, Millis};
+pub use vm::{
+    CpuMode, DiskDevice, Interface, InterfaceSource, JobKind, MoveMark, PowerState, RunState,
+};
+pub use volume::{BackingLayer, VolumeFormat, VolumeRef};

@@ -1,0 +1,139 @@
+//! What a VM consists of, as far as moving it depends on it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{HostName, MacAddress, PoolName, VolumeName};
+
+/// Whether the guest's code is being executed, from libvirt's `virDomainState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Running, blocked or shutting down: the guest executes.
+    Running,
+    /// Paused or suspended by power management: memory is held, nothing executes.
+    Paused,
+    /// Not started, or ended.
+    ShutOff,
+    /// The guest crashed and is kept for inspection.
+    Crashed,
+}
+
+/// A VM's state with libvirt's reason for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerState {
+    /// The state.
+    pub state: RunState,
+    /// libvirt's word for the reason, such as `user`, `migration`, `post-copy failed`.
+    pub reason: String,
+}
+
+impl PowerState {
+    /// Whether libvirt calls the domain active: it holds memory on its host.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state != RunState::ShutOff
+    }
+}
+
+/// What kind of device a disk is for the guest (libvirt's `<disk device>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskDevice {
+    /// A disk.
+    Disk,
+    /// A CD-ROM.
+    Cdrom,
+    /// A floppy.
+    Floppy,
+    /// A SCSI LUN passed through.
+    Lun,
+}
+
+/// How the guest's CPU is chosen (libvirt's `<cpu mode>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CpuMode {
+    /// A named model with features.
+    Custom,
+    /// The closest model to the host's.
+    HostModel,
+    /// The host's CPU itself.
+    HostPassthrough,
+    /// As much as the host can give, under emulation.
+    Maximum,
+    /// No `<cpu>` in the definition: QEMU's default.
+    Default,
+}
+
+/// What an interface is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InterfaceSource {
+    /// A bridge of the host, by name.
+    Bridge(String),
+    /// A libvirt network, by name.
+    Network(String),
+    /// Directly on a device of the host (macvtap), by name.
+    Direct(String),
+    /// Anything else; libvirt's type name.
+    Other(String),
+}
+
+/// An interface of a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its MAC address.
+    pub mac: MacAddress,
+    /// What it is connected to.
+    pub source: InterfaceSource,
+}
+
+/// A job that libvirt runs on a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// A migration away from this host.
+    MigrationOut,
+    /// A migration to this host.
+    MigrationIn,
+    /// A block job on one of its disks.
+    Block,
+    /// Save, snapshot, dump, backup or a job of an unknown kind.
+    Other,
+}
+
+/// What Domicile writes into a VM's metadata before it starts to move it, so that any later run, from any machine,
+/// knows which volumes are ours and what was under way.
+///
+/// It lies in the persistent definition and therefore travels with the VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveMark {
+    /// The layout of this record; a reader refuses one that it does not know.
+    pub version: u32,
+    /// The source, by its name in the manifest of the run that wrote the mark.
+    pub from: HostName,
+    /// The source's libvirt host UUID: names may differ between manifests, this does not.
+    pub from_uuid: String,
+    /// The destination; the source where only disks move.
+    pub to: HostName,
+    /// The destination's libvirt host UUID.
+    pub to_uuid: String,
+    /// Whether the VM was active when the move began and so must be active at its end.
+    pub was_active: bool,
+    /// Volumes at the source which the move empties and which are removed at its end.
+    pub source_volumes: Vec<(PoolName, VolumeName)>,
+    /// Volumes at the destination which the move creates. Until it ends they are ours to remove.
+    pub created_volumes: Vec<(PoolName, VolumeName)>,
+    /// Bases copied for this move; complete or not, they are ours until the move ends.
+    pub created_bases: Vec<(PoolName, VolumeName)>,
+}
+
+impl MoveMark {
+    /// The layout that this version of Domicile writes.
+    pub const VERSION: u32 = 1;
+    /// The XML namespace of the metadata element.
+    pub const NAMESPACE: &'static str = "https://domicile.dev/xmlns/move/1";
+    /// The prefix under which libvirt stores the element.
+    pub const PREFIX: &'static str = "domicile";
+}

@@ -1,0 +1,259 @@
+//! One reading of all hosts, unreachable ones included, and its versioned form on disk.
+//!
+//! A reading holds no secrets: domain XML is read without libvirt's `SECURE` flag, so passwords are not in it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    BackingLayer, Bytes, CpuMode, DiskDevice, DiskTarget, HostName, Interface, JobKind, Millis,
+    MoveMark, PoolName, PowerState, VmName, VolumeFormat, VolumeName, VolumeRef,
+};
+
+/// The layout of a reading on disk. A minor step adds fields, a major one changes their meaning.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// One reading of all hosts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The layout, see [`FORMAT_VERSION`].
+    pub format_version: String,
+    /// When the reading began, in milliseconds since 1970.
+    pub taken_at: u64,
+    /// Every host that was asked.
+    pub hosts: BTreeMap<HostName, Reading>,
+}
+
+/// What came of asking one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reading {
+    /// It answered.
+    Reached(Box<Host>),
+    /// It could not be read.
+    Unreachable {
+        /// What failed, in a sentence a person can act on.
+        reason: String,
+        /// How long was waited.
+        after: Millis,
+    },
+}
+
+/// A host as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// libvirt's host UUID (`<host><uuid>` of the capabilities).
+    pub uuid: String,
+    /// The name the host gives itself.
+    pub hostname: String,
+    /// libvirt's version as `major * 1_000_000 + minor * 1000 + release`.
+    pub libvirt_version: u64,
+    /// The hypervisor's version, in the same form.
+    pub hypervisor_version: u64,
+    /// Architecture, such as `x86_64`.
+    pub arch: String,
+    /// The `<cpu>` element of the host's capabilities.
+    pub cpu_xml: String,
+    /// The CPU model that libvirt calls it.
+    pub cpu_model: String,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory of the machine.
+    pub memory: Bytes,
+    /// Memory not in use, as the kernel counts it; information only, capacity is counted from what VMs are given.
+    pub memory_free: Bytes,
+    /// Machine types that its emulator offers, aliases included.
+    pub machines: Vec<String>,
+    /// Pools by name.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// Bridges that interfaces of the host show.
+    pub bridges: Vec<String>,
+    /// libvirt networks and whether each is active.
+    pub networks: BTreeMap<String, bool>,
+    /// Every VM, defined or running.
+    pub vms: BTreeMap<VmName, Vm>,
+    /// Parts that could not be read, each as a sentence. A reading with such parts is no ground for a deletion.
+    pub gaps: Vec<String>,
+}
+
+/// A storage pool as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pool {
+    /// libvirt's kind of pool, such as `dir`, `netfs`, `logical`.
+    pub kind: String,
+    /// Whether it is started.
+    pub active: bool,
+    /// The folder or device directory of its volumes.
+    pub path: String,
+    /// What identifies the storage across hosts, such as `nfs://server/export`; `None` where only this host has it.
+    pub storage: Option<String>,
+    /// Its size.
+    pub capacity: Bytes,
+    /// Room for new data.
+    pub available: Bytes,
+    /// Volumes by name.
+    pub volumes: BTreeMap<VolumeName, Volume>,
+}
+
+/// A volume as it is. The sizes are known only where somebody had reason to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Absolute path on the host.
+    pub path: String,
+    /// What libvirt found out about its contents.
+    pub detail: Option<VolumeDetail>,
+}
+
+/// What libvirt found out about a volume's contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeDetail {
+    /// Its format.
+    pub format: VolumeFormat,
+    /// Virtual size.
+    pub capacity: Bytes,
+    /// Bytes occupied.
+    pub allocation: Bytes,
+    /// Path and format of the image below it.
+    pub backing: Option<(String, VolumeFormat)>,
+}
+
+/// A VM as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Vm {
+    /// Its UUID.
+    pub uuid: String,
+    /// Whether and why it runs or not.
+    pub power: PowerState,
+    /// Whether it has a definition that outlives its running.
+    pub persistent: bool,
+    /// Memory it is given.
+    pub memory: Bytes,
+    /// vCPUs it has now.
+    pub vcpus: u32,
+    /// Whether it has a saved state that the next start would resume.
+    pub managed_save: bool,
+    /// Whether it is started with the host.
+    pub autostart: bool,
+    /// What only its XML tells; read for the VMs that somebody had reason to look into.
+    pub detail: Option<Box<VmDetail>>,
+}
+
+/// What only a VM's XML tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VmDetail {
+    /// The definition of the running VM, without secrets; `None` when it does not run.
+    pub live_xml: Option<String>,
+    /// The persistent definition, without secrets; the live one where there is no persistent one.
+    pub inactive_xml: String,
+    /// Machine type.
+    pub machine: String,
+    /// How its CPU is chosen.
+    pub cpu: CpuMode,
+    /// Disks in the order of the definition.
+    pub disks: Vec<Disk>,
+    /// Interfaces in the order of the definition.
+    pub interfaces: Vec<Interface>,
+    /// Path of the UEFI variable store on its host.
+    pub nvram: Option<String>,
+    /// Whether it has an emulated TPM, whose state lies on its host.
+    pub tpm: bool,
+    /// Local paths that its start needs besides disks: kernel, initrd, firmware, media.
+    pub local_paths: Vec<String>,
+    /// Devices that cannot leave their host, each in libvirt's words.
+    pub host_devices: Vec<String>,
+    /// Whether it has SPICE graphics.
+    pub spice: bool,
+    /// Names of libvirt snapshots.
+    pub snapshots: Vec<String>,
+    /// A job that runs on it.
+    pub job: Option<JobKind>,
+    /// What Domicile wrote when it began to move it.
+    pub mark: Option<MoveMark>,
+    /// Metadata of ours that could not be read, with the reason: such a VM is not touched.
+    pub unreadable_mark: Option<String>,
+}
+
+/// A VM's use of a volume or file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its name for the guest, such as `vda`.
+    pub target: DiskTarget,
+    /// What it is for the guest.
+    pub device: DiskDevice,
+    /// Bus, such as `virtio`.
+    pub bus: String,
+    /// libvirt's type of its source: `file`, `block`, `volume`, `network`, `dir`, `nvme`, …
+    pub source_kind: String,
+    /// Path or name of its source; `None`: an empty drive.
+    pub path: Option<String>,
+    /// The pool and volume that the source is, where the host has such.
+    pub volume: Option<(PoolName, VolumeName)>,
+    /// Format as the definition names it.
+    pub format: VolumeFormat,
+    /// Virtual size.
+    pub capacity: Option<Bytes>,
+    /// Bytes occupied by the top image.
+    pub allocation: Option<Bytes>,
+    /// Images below, the nearest first, as libvirt read them from the images.
+    pub backing: Vec<BackingLayer>,
+    /// Whether the guest cannot write to it.
+    pub readonly: bool,
+    /// Whether several VMs may write to it at once.
+    pub shareable: bool,
+    /// Whether what the guest writes is thrown away at its end.
+    pub transient: bool,
+    /// Cache mode as the definition names it.
+    pub cache: Option<String>,
+}
+
+impl Observed {
+    /// The host, if it was reached.
+    #[must_use]
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        match self.hosts.get(name)? {
+            Reading::Reached(host) => Some(host),
+            Reading::Unreachable { .. } => None,
+        }
+    }
+
+    /// Every host that was reached, in order of name.
+    pub fn reached(&self) -> impl Iterator<Item = (&HostName, &Host)> {
+        self.hosts
+            .iter()
+            .filter_map(|(name, reading)| match reading {
+                Reading::Reached(host) => Some((name, host.as_ref())),
+                Reading::Unreachable { .. } => None,
+            })
+    }
+
+    /// Every host that has a VM of this name.
+    pub fn hosts_of<'a>(
+        &'a self,
+        vm: &'a VmName,
+    ) -> impl Iterator<Item = (&'a HostName, &'a Vm)> + 'a {
+        self.reached()
+            .filter_map(move |(name, host)| Some((name, host.vms.get(vm)?)))
+    }
+
+    /// The volume at that place, if the host has it.
+    #[must_use]
+    pub fn volume(&self, at: &VolumeRef) -> Option<&Volume> {
+        self.host(&at.host)?
+            .pools
+            .get(&at.pool)?
+            .volumes
+            .get(&at.volume)
+    }
+}
+
+impl Host {
+    /// The pool and volume whose path this is.
+    #[must_use]
+    pub fn volume_at(&self, path: &str) -> Option<(PoolName, VolumeName)> {
+        self.pools.iter().find_map(|(pool_name, pool)| {
+            let found = pool.volumes.iter().find(|(_, volume)| volume.path == path);
+            found.map(|(name, _)| (pool_name.clone(), name.clone()))
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! A rule's verdict on one move or object.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{HostName, VmName};
+
+/// How grave a finding is, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The change is refused.
+    Blocks,
+    /// It may fail or hurt.
+    Risk,
+    /// The reviewer should know.
+    Note,
+}
+
+/// A rule's verdict: what was seen, what is needed, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// How grave.
+    pub severity: Severity,
+    /// The rule's code, such as `pool-missing`.
+    pub code: String,
+    /// The VM, where it is about one.
+    pub vm: Option<VmName>,
+    /// The host, where it is about one.
+    pub host: Option<HostName>,
+    /// What was seen and what is needed, in a sentence.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}

@@ -1,0 +1,222 @@
+//! What a plan is: plain data that leaves no choice to its execution. How a plan is made is [`crate::planner`]'s
+//! matter; [`check`] replays a plan without knowing how it was made.
+
+pub mod check;
+mod finding;
+mod resource;
+mod step;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use finding::{Finding, Severity};
+pub use resource::{Capacity, Resource, Slot};
+pub use step::{
+    Action, Carry, CopyMode, Dependency, DiskPlacement, DiskRewrite, Forecast, MigrationOptions,
+    Rewrite, Step, StepId, VolumeSpec, Why,
+};
+
+use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
+
+/// The layout of a plan in JSON. A minor step adds fields, a major one changes their meaning.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// Everything that an apply will do, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The layout, see [`FORMAT_VERSION`].
+    pub format_version: String,
+    /// What differs between the manifest and the hosts.
+    pub changes: Vec<Change>,
+    /// What happens to each VM, in order of its first step.
+    pub moves: Vec<Move>,
+    /// What speaks against moves, or deserves a word; the gravest first.
+    pub findings: Vec<Finding>,
+    /// Every executable act. A step's [`StepId`] is its index here.
+    pub steps: Vec<Step>,
+    /// Room at the start of everything that steps take from or give back to.
+    pub capacities: Vec<Capacity>,
+    /// How many steps may use each slot at once.
+    pub slots: BTreeMap<Slot, u32>,
+    /// How long the whole takes by the forecast.
+    pub makespan: Millis,
+}
+
+/// One difference between the manifest and the hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The VM it is about.
+    pub vm: VmName,
+    /// What differs.
+    pub what: Difference,
+}
+
+/// What differs between what is and what shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Difference {
+    /// The VM is on another host.
+    Host {
+        /// Where it is.
+        is: HostName,
+        /// Where it shall be.
+        wanted: HostName,
+    },
+    /// A disk is in another pool; pool names are the fleet's.
+    Pool {
+        /// Which disk.
+        disk: DiskTarget,
+        /// Where it is.
+        is: PoolName,
+        /// Where it shall be.
+        wanted: PoolName,
+    },
+    /// An interface is on another network than the manifest says; it is rewritten with the VM's next move.
+    Network {
+        /// The interface's MAC address.
+        mac: crate::model::MacAddress,
+        /// Bridge or network it is on.
+        is: String,
+        /// Bridge or network it shall be on.
+        wanted: String,
+    },
+    /// An earlier apply left this VM's move unfinished.
+    Unfinished {
+        /// What was found, in a sentence.
+        found: String,
+    },
+}
+
+/// How a VM gets to where it shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MoveKind {
+    /// It runs on while it moves.
+    Live,
+    /// It is shut down, moved, and started: the guest reboots.
+    Cold,
+    /// It is off and stays off.
+    Offline,
+    /// It stays on its host; only disks move.
+    DiskOnly,
+    /// An earlier apply's move is brought to its end.
+    Finish,
+}
+
+/// What happens to one VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The VM.
+    pub vm: VmName,
+    /// How.
+    pub kind: MoveKind,
+    /// Why in this way: a rule's code or the manifest, and a word for people.
+    pub reason: String,
+    /// From where.
+    pub from: HostName,
+    /// To where.
+    pub to: HostName,
+    /// Whether the guest is shut down and started again.
+    pub reboots: bool,
+    /// Memory of the VM.
+    pub memory: Bytes,
+    /// Its disks and where each goes.
+    pub disks: Vec<DiskPlacement>,
+    /// Bytes that cross the network or are copied between pools, by the forecast.
+    pub bytes: Bytes,
+    /// From its first step to its last, by the forecast.
+    pub duration: Millis,
+    /// How long the guest does not answer, by the forecast.
+    pub downtime: Millis,
+    /// The definition before and after, where it changes.
+    pub definition: Option<DefinitionChange>,
+    /// Its steps, in order of start.
+    pub steps: Vec<StepId>,
+}
+
+/// A VM's persistent definition before and after its move, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinitionChange {
+    /// As it is at the source.
+    pub before: String,
+    /// As it will be at the destination.
+    pub after: String,
+}
+
+/// Counts for a plan's closing line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// VMs that migrate live.
+    pub live: usize,
+    /// VMs that are shut down and started again.
+    pub cold: usize,
+    /// VMs that are off and move.
+    pub offline: usize,
+    /// VMs of which only disks move.
+    pub disk_only: usize,
+    /// Moves of an earlier apply to bring to their end.
+    pub finish: usize,
+    /// Guests that reboot.
+    pub reboots: usize,
+    /// Disks that are copied.
+    pub disks: usize,
+    /// Bytes to carry.
+    pub bytes: Bytes,
+    /// VMs whose change is refused.
+    pub blocked: usize,
+}
+
+impl Plan {
+    /// The step of that number.
+    #[must_use]
+    pub fn step(&self, id: StepId) -> &Step {
+        &self.steps[id.0]
+    }
+
+    /// Whether nothing differs and nothing is refused.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.steps.is_empty()
+    }
+
+    /// Whether any wanted change is refused.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Blocks)
+    }
+
+    /// Counts for the closing line.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for a_move in &self.moves {
+            match a_move.kind {
+                MoveKind::Live => totals.live += 1,
+                MoveKind::Cold => totals.cold += 1,
+                MoveKind::Offline => totals.offline += 1,
+                MoveKind::DiskOnly => totals.disk_only += 1,
+                MoveKind::Finish => totals.finish += 1,
+            }
+            totals.reboots += usize::from(a_move.reboots);
+            totals.disks += a_move
+                .disks
+                .iter()
+                .filter(|disk| disk.carry.is_copied())
+                .count();
+            totals.bytes = totals.bytes.plus(a_move.bytes);
+        }
+        let mut refused: Vec<_> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Blocks)
+            .filter_map(|finding| finding.vm.as_ref())
+            .collect();
+        refused.sort();
+        refused.dedup();
+        totals.blocked = refused.len();
+        totals
+    }
+}

@@ -1,0 +1,81 @@
+//! What steps take while they run and give back at their end.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{HostName, PoolName};
+
+/// Something of which there is only so much.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// Memory for VMs on a host, in bytes.
+    Memory(HostName),
+    /// vCPUs of active VMs on a host.
+    Vcpus(HostName),
+    /// Active VMs on a host.
+    Vms(HostName),
+    /// Bytes in a pool of one host. A shared pool is counted on the first host (by name) that has it.
+    Pool(HostName, PoolName),
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(host) => write!(out, "memory of {host}"),
+            Self::Vcpus(host) => write!(out, "vCPUs of {host}"),
+            Self::Vms(host) => write!(out, "VMs on {host}"),
+            Self::Pool(host, pool) => write!(out, "room in pool {pool} of {host}"),
+        }
+    }
+}
+
+/// How much of a resource there is for steps to take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Of what.
+    pub resource: Resource,
+    /// The ceiling.
+    pub limit: u64,
+    /// What is taken before the first step.
+    pub used: u64,
+}
+
+/// Something that only so many steps may use at once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Slot {
+    /// Transfers away from a host.
+    Out(HostName),
+    /// Transfers to a host.
+    In(HostName),
+}
+
+/// `out:kvm1`, since JSON wants texts as keys.
+impl fmt::Display for Slot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Out(host) => write!(out, "out:{host}"),
+            Self::In(host) => write!(out, "in:{host}"),
+        }
+    }
+}
+
+impl From<Slot> for String {
+    fn from(slot: Slot) -> Self {
+        slot.to_string()
+    }
+}
+
+impl TryFrom<String> for Slot {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let host = |name: &str| HostName::new(name).map_err(|error| error.to_string());
+        match text.split_once(':') {
+            Some(("out", name)) => Ok(Self::Out(host(name)?)),
+            Some(("in", name)) => Ok(Self::In(host(name)?)),
+            _ => Err(format!("{text:?} is not a slot such as out:kvm1")),
+        }
+    }
+}

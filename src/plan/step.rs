@@ -1,0 +1,421 @@
+//! One executable act: what it does, what it waits for, what it takes and gives back.
+//!
+//! What must hold before a step and what holds after it follows from its [`Action`]; each action says it. Whoever
+//! performs a step proves both and fails with a reason where one does not hold.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Resource, Slot};
+use crate::definition::Rewrite;
+use crate::desired::{Driver, OnShutdownTimeout, OnStall};
+use crate::model::{
+    Bytes, BytesPerSecond, DiskTarget, HostName, Millis, MoveMark, VmName, VolumeFormat, VolumeRef,
+};
+
+/// A step's number: its index in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub usize);
+
+/// People count from one.
+impl fmt::Display for StepId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0 + 1)
+    }
+}
+
+/// One executable act of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// The VMs whose moves need it; several for a base that several clones share.
+    pub vms: Vec<VmName>,
+    /// Steps that must have succeeded before.
+    pub after: Vec<Dependency>,
+    /// What is taken when it starts, and kept until some step gives it back.
+    pub takes: Vec<(Resource, u64)>,
+    /// What is given back when it ends.
+    pub frees: Vec<(Resource, u64)>,
+    /// What it uses while it runs.
+    pub slots: Vec<Slot>,
+    /// When it starts by the forecast, counted from the start of the apply.
+    pub start: Millis,
+    /// What it will take by the forecast.
+    pub forecast: Forecast,
+}
+
+/// Why a step waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It is the next act on the same VM.
+    SameVm,
+    /// The base must be there before what stands on it.
+    BaseFirst,
+    /// The other gives back the room that this one takes.
+    FreesRoom,
+    /// The copy must be proven before the original goes.
+    CopyBeforeDelete,
+}
+
+/// Waiting for another step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dependency {
+    /// For which.
+    pub step: StepId,
+    /// Why.
+    pub why: Why,
+}
+
+/// What a step will take by the forecast.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// How long it runs.
+    pub duration: Millis,
+    /// Bytes it carries.
+    pub bytes: Bytes,
+    /// How long the guest stands still in it; for a shutdown, until the start that follows.
+    pub downtime: Millis,
+}
+
+/// What a new volume is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    /// Where.
+    pub at: VolumeRef,
+    /// Absolute path that it must turn out to have.
+    pub path: String,
+    /// Format.
+    pub format: VolumeFormat,
+    /// Virtual size; for a byte copy of an image, that image's size as a file.
+    pub capacity: Bytes,
+    /// Path and format of the image below it.
+    pub backing: Option<(String, VolumeFormat)>,
+}
+
+/// How a disk gets to its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Carry {
+    /// It is where it shall be: storage that both hosts see, or a disk that does not move.
+    Stays,
+    /// All its data is copied into a volume that stands alone.
+    Copy,
+    /// The clone's own data is copied onto a base at the destination; it stays thin.
+    Thin {
+        /// The base at the source.
+        base_from: VolumeRef,
+        /// The base at the destination.
+        base_to: VolumeRef,
+    },
+    /// Removable media that is not carried; the path must exist at the destination or the drive be empty.
+    Media,
+}
+
+impl Carry {
+    /// Whether bytes of this disk are copied.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        matches!(self, Self::Copy | Self::Thin { .. })
+    }
+}
+
+/// A disk and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskPlacement {
+    /// Which disk.
+    pub target: DiskTarget,
+    /// How.
+    pub carry: Carry,
+    /// Where it is; `None` for a source that is no volume.
+    pub from: Option<VolumeRef>,
+    /// Where it will be; `None` for a source that is no volume.
+    pub to: Option<VolumeRef>,
+    /// Its path at the destination, where it changes or must be proven.
+    pub to_path: Option<String>,
+    /// Format, at both ends.
+    pub format: VolumeFormat,
+    /// Virtual size.
+    pub capacity: Bytes,
+    /// Bytes that its own image occupies at the source.
+    pub allocation: Bytes,
+}
+
+/// Which disk data a migration copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopyMode {
+    /// None: the disks are on storage that both hosts see.
+    None,
+    /// The whole contents of each copied disk (libvirt's `NON_SHARED_DISK`).
+    Full,
+    /// The top image of each copied disk (libvirt's `NON_SHARED_INC`); a disk without a base is copied whole.
+    Incremental,
+}
+
+/// How a migration is to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationOptions {
+    /// Who drives.
+    pub driver: Driver,
+    /// URI by which the source's daemon reaches the destination's.
+    pub peer_uri: String,
+    /// Address at which the destination's QEMU listens; `None`: what libvirt finds.
+    pub address: Option<String>,
+    /// Which disk data is copied.
+    pub copy: CopyMode,
+    /// The disks whose data is copied.
+    pub disks: Vec<DiskTarget>,
+    /// What changes in the definition.
+    pub rewrite: Rewrite,
+    /// Rate limit.
+    pub bandwidth: Option<BytesPerSecond>,
+    /// Longest pause of the guest.
+    pub max_downtime: Millis,
+    /// The ladder for a migration that does not converge.
+    pub on_stall: Vec<OnStall>,
+    /// How long it may take before the ladder is climbed.
+    pub stall_after: Millis,
+    /// Compression method.
+    pub compression: Option<String>,
+    /// Streams.
+    pub connections: Option<u32>,
+    /// Encrypt with TLS.
+    pub tls: bool,
+}
+
+/// What a step does. Before each: the host answers and what is named there is as the plan saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// Writes the mark into the VM's metadata. After: the persistent definition carries it.
+    Mark {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+        /// What is written.
+        mark: MoveMark,
+    },
+    /// Removes the mark. After: the definition carries none.
+    Unmark {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+    },
+    /// Creates an empty volume. Before: the pool is refreshed and active, no volume or file of that name exists.
+    /// After: it exists at the path and of the size, format and backing that are named.
+    CreateVolume {
+        /// What it is.
+        spec: VolumeSpec,
+    },
+    /// Copies an image byte for byte through this process into a volume that it creates. Before: nothing writes
+    /// to the source, the destination does not exist. After: both have the same contents, format and sizes.
+    CopyVolume {
+        /// From where.
+        from: VolumeRef,
+        /// What is created.
+        spec: VolumeSpec,
+    },
+    /// Proves that two images have the same contents. After: it is proven, or the step has failed.
+    VerifyVolume {
+        /// The one.
+        from: VolumeRef,
+        /// The other.
+        to: VolumeRef,
+    },
+    /// Removes a volume. Before: no domain of any host that sees the pool uses it, as a disk or below one, and
+    /// where a replacement is named it exists with the same capacity. After: it is gone.
+    DeleteVolume {
+        /// Which.
+        at: VolumeRef,
+        /// Every host whose daemon can see the storage; each is asked who uses it.
+        seen_by: Vec<HostName>,
+        /// The volume that replaces it and must exist.
+        replaced_by: Option<VolumeRef>,
+        /// Whether being in use is no failure: the volume is then left in place and the step says so.
+        only_if_unused: bool,
+    },
+    /// Migrates a running VM. Before: it is active at the source and not at the destination. After: it is active
+    /// and persistent at the destination and neither active nor defined at the source.
+    MigrateLive {
+        /// Which VM.
+        vm: VmName,
+        /// From where.
+        from: HostName,
+        /// To where.
+        to: HostName,
+        /// How.
+        options: MigrationOptions,
+    },
+    /// Starts a VM paused at the source, migrates it with its disks, and ends it at the destination; the guest's
+    /// code never runs. Before: it is defined and off at the source. After: it is defined and off at the
+    /// destination and not defined at the source.
+    MigratePaused {
+        /// Which VM.
+        vm: VmName,
+        /// From where.
+        from: HostName,
+        /// To where.
+        to: HostName,
+        /// How.
+        options: MigrationOptions,
+    },
+    /// Asks the guest to shut down and waits. After: it is off.
+    ShutDown {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+        /// How long it is waited for.
+        timeout: Millis,
+        /// What happens then.
+        on_timeout: OnShutdownTimeout,
+    },
+    /// Defines the VM at the destination from its definition at the source. Before: it is off at the source, every
+    /// disk is at the destination. After: it is defined and off at the destination, with autostart, metadata and
+    /// snapshots' metadata as at the source.
+    Define {
+        /// Which VM.
+        vm: VmName,
+        /// From where.
+        from: HostName,
+        /// To where.
+        to: HostName,
+        /// What changes in the definition.
+        rewrite: Rewrite,
+    },
+    /// Changes the definition of a VM that is off, on its host.
+    Redefine {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+        /// What changes in the definition.
+        rewrite: Rewrite,
+    },
+    /// Starts the VM. Before: it is active nowhere. After: it runs.
+    Start {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+    },
+    /// Removes the VM's definition. Before: it is off there and defined or active at the host that keeps it.
+    Undefine {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+        /// The host which must have it.
+        kept_by: HostName,
+    },
+    /// Copies a running VM's disk to a new volume and switches over to it (libvirt's block copy and pivot).
+    /// Before: the new volume exists, empty. After: the live and the persistent definition use the new volume.
+    BlockCopy {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+        /// Which disk.
+        disk: DiskTarget,
+        /// Path of the new volume.
+        path: String,
+        /// Its format.
+        format: VolumeFormat,
+        /// Whether the images below are kept as they are.
+        shallow: bool,
+        /// Rate limit.
+        bandwidth: Option<BytesPerSecond>,
+    },
+    /// Lets a VM that a broken migration left paused run again. Before: it is active nowhere else.
+    Resume {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+    },
+    /// Waits for a migration of ours that is still under way. After: the VM is active at the destination.
+    AwaitMigration {
+        /// Which VM.
+        vm: VmName,
+        /// From where.
+        from: HostName,
+        /// To where.
+        to: HostName,
+    },
+}
+
+impl Action {
+    /// The hosts that it talks to.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&HostName> {
+        match self {
+            Self::Mark { host, .. }
+            | Self::Unmark { host, .. }
+            | Self::ShutDown { host, .. }
+            | Self::Redefine { host, .. }
+            | Self::Start { host, .. }
+            | Self::BlockCopy { host, .. }
+            | Self::Resume { host, .. } => vec![host],
+            Self::CreateVolume { spec } => vec![&spec.at.host],
+            Self::CopyVolume { from, spec } => vec![&from.host, &spec.at.host],
+            Self::VerifyVolume { from, to } => vec![&from.host, &to.host],
+            Self::DeleteVolume { at, .. } => vec![&at.host],
+            Self::Undefine { host, kept_by, .. } => vec![host, kept_by],
+            Self::MigrateLive { from, to, .. }
+            | Self::MigratePaused { from, to, .. }
+            | Self::Define { from, to, .. }
+            | Self::AwaitMigration { from, to, .. } => vec![from, to],
+        }
+    }
+}
+
+/// What people call it, with its objects, on one line.
+impl fmt::Display for Action {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mark { host, vm, .. } => write!(out, "mark {vm} on {host}"),
+            Self::Unmark { host, vm } => write!(out, "remove the mark of {vm} on {host}"),
+            Self::CreateVolume { spec } => write!(out, "create volume {}", spec.at),
+            Self::CopyVolume { from, spec } => write!(out, "copy {from} to {}", spec.at),
+            Self::VerifyVolume { from, to } => write!(out, "verify that {to} equals {from}"),
+            Self::DeleteVolume { at, .. } => write!(out, "delete volume {at}"),
+            Self::MigrateLive { vm, from, to, .. } => {
+                write!(out, "migrate {vm} live from {from} to {to}")
+            }
+            Self::MigratePaused { vm, from, to, .. } => {
+                write!(out, "carry {vm} with its disks from {from} to {to}")
+            }
+            Self::ShutDown { host, vm, .. } => write!(out, "shut down {vm} on {host}"),
+            Self::Define { vm, to, .. } => write!(out, "define {vm} on {to}"),
+            Self::Redefine { host, vm, .. } => {
+                write!(out, "change the definition of {vm} on {host}")
+            }
+            Self::Start { host, vm } => write!(out, "start {vm} on {host}"),
+            Self::Undefine { host, vm, .. } => {
+                write!(out, "remove the definition of {vm} on {host}")
+            }
+            Self::BlockCopy {
+                host,
+                vm,
+                disk,
+                path,
+                ..
+            } => {
+                write!(
+                    out,
+                    "copy disk {disk} of {vm} on {host} to {path} and switch to it"
+                )
+            }
+            Self::Resume { host, vm } => write!(out, "resume {vm} on {host}"),
+            Self::AwaitMigration { vm, from, to } => {
+                write!(out, "await the migration of {vm} from {from} to {to}")
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Holds the source tree to the layers that the crate's documentation lists.

@@ -1,0 +1,3 @@
+//! The one integration test binary: everything here needs neither root nor a daemon.
+
+mod architecture;
