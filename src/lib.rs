@@ -31,9 +31,17 @@
 //! 8. [`cli`]: arguments, commands, reports, exit codes.
 #![warn(clippy::pedantic)]
 
+pub mod apply;
+pub mod cli;
 pub mod definition;
 pub mod desired;
 pub mod hypervisor;
+pub mod libvirt;
+pub mod manifest;
 pub mod model;
 pub mod observed;
 pub mod plan;
+pub mod planner;
+pub mod render;
+pub mod rules;
+pub mod simulator;

@@ -90,7 +90,7 @@ pub struct VolumeSpec {
     pub path: String,
     /// Format.
     pub format: VolumeFormat,
-    /// Virtual size; for a byte copy of an image, that image's size as a file.
+    /// Virtual size, as the guest sees it.
     pub capacity: Bytes,
     /// Path and format of the image below it.
     pub backing: Option<(String, VolumeFormat)>,
@@ -304,6 +304,8 @@ pub enum Action {
         host: HostName,
         /// Which VM.
         vm: VmName,
+        /// Hosts that must answer that they do not run it.
+        not_active_on: Vec<HostName>,
     },
     /// Removes the VM's definition. Before: it is off there and defined or active at the host that keeps it.
     Undefine {
@@ -338,6 +340,8 @@ pub enum Action {
         host: HostName,
         /// Which VM.
         vm: VmName,
+        /// Hosts that must answer that they do not run it.
+        not_active_on: Vec<HostName>,
     },
     /// Waits for a migration of ours that is still under way. After: the VM is active at the destination.
     AwaitMigration {
@@ -396,7 +400,7 @@ impl fmt::Display for Action {
             Self::Redefine { host, vm, .. } => {
                 write!(out, "change the definition of {vm} on {host}")
             }
-            Self::Start { host, vm } => write!(out, "start {vm} on {host}"),
+            Self::Start { host, vm, .. } => write!(out, "start {vm} on {host}"),
             Self::Undefine { host, vm, .. } => {
                 write!(out, "remove the definition of {vm} on {host}")
             }
@@ -412,7 +416,7 @@ impl fmt::Display for Action {
                     "copy disk {disk} of {vm} on {host} to {path} and switch to it"
                 )
             }
-            Self::Resume { host, vm } => write!(out, "resume {vm} on {host}"),
+            Self::Resume { host, vm, .. } => write!(out, "resume {vm} on {host}"),
             Self::AwaitMigration { vm, from, to } => {
                 write!(out, "await the migration of {vm} from {from} to {to}")
             }

@@ -1,0 +1,5 @@
+//! The executor: carries out a plan on anything that implements [`crate::hypervisor::Hypervisor`].
+
+mod event;
+
+pub use event::{Event, Happening, Summary};

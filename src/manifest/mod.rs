@@ -1,0 +1,1 @@
+//! YAML text to [`crate::desired::Desired`], every fault at once with its line.

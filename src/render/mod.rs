@@ -1,0 +1,1 @@
+//! Plans, readings and events as text and JSON. Computes nothing.

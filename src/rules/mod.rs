@@ -1,0 +1,1 @@
+//! The restrictions, pure.

@@ -1,0 +1,1 @@
+//! Hosts in memory, behind the same trait as real ones.
