@@ -223,6 +223,27 @@ impl<'a> Replay<'a> {
 
     /// What is missing before a step for it to be safe, by the meaning of the step alone.
     fn missing(&self, id: StepId) -> Vec<String> {
+        let mut missing = self.missing_for_vm(id);
+        missing.extend(self.missing_for_volume(id));
+        missing
+    }
+
+    fn missing_for_volume(&self, id: StepId) -> Option<String> {
+        match &self.plan.steps[id.0].action {
+            Action::CreateVolume { spec } | Action::CopyVolume { spec, .. } => (!self
+                .is_named(id, &spec.at))
+            .then(|| format!("{} is made before a mark names it", spec.at)),
+            Action::DeleteVolume {
+                at,
+                replaced_by: Some(copy),
+                ..
+            } => (!self.is_complete(id, copy))
+                .then(|| format!("{at} goes before {copy} is known to be complete")),
+            _ => None,
+        }
+    }
+
+    fn missing_for_vm(&self, id: StepId) -> Vec<String> {
         let mut missing = Vec::new();
         let mut need = |holds: bool, what: String| {
             if !holds {
@@ -250,22 +271,6 @@ impl<'a> Replay<'a> {
                 need(
                     self.is_stopped(id, vm),
                     format!("{vm} is defined anew before it is shut down"),
-                );
-            }
-            Action::CreateVolume { spec } | Action::CopyVolume { spec, .. } => {
-                need(
-                    self.is_named(id, &spec.at),
-                    format!("{} is made before a mark names it", spec.at),
-                );
-            }
-            Action::DeleteVolume {
-                at,
-                replaced_by: Some(copy),
-                ..
-            } => {
-                need(
-                    self.is_complete(id, copy),
-                    format!("{at} goes before {copy} is known to be complete"),
                 );
             }
             Action::Start {
