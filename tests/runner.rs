@@ -1,3 +1,4 @@
 //! The one integration test binary: everything here needs neither root nor a daemon.
 
 mod architecture;
+mod render;
