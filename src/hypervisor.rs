@@ -129,6 +129,14 @@ pub trait Hypervisor: Send + Sync {
     /// it ran before or where it was going, and every volume that was complete still is.
     fn perform(&self, action: &Action, watch: &dyn Watch) -> Result<Outcome, StepError>;
 
+    /// Says how many steps are under way from now on. Whoever performs steps on several threads calls it from the
+    /// thread that hands them out, before it hands out and after it has taken note of an end; whoever performs them
+    /// one after the other need not. Hosts in memory let time pass only while that many steps are there to spend it;
+    /// real hosts have no use for it.
+    fn under_way(&self, steps: usize) {
+        let _ = steps;
+    }
+
     /// Milliseconds since 1970, or since the start of a simulation.
     fn now(&self) -> Millis;
 }

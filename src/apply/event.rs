@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Bytes, BytesPerSecond, Millis, VmName};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
 use crate::plan::StepId;
 
 /// One thing that happened, with its time counted from the start of the apply.
@@ -89,6 +89,33 @@ pub enum Happening {
         /// Downtime as measured, where it was.
         downtime: Option<Millis>,
     },
+    /// A VM that was shut down for its move is being brought back, since the start that was to follow cannot come.
+    RestoreStarted {
+        /// The VM.
+        vm: VmName,
+        /// The step that failed; `None` where a person asked to stop.
+        because: Option<StepId>,
+    },
+    /// A VM that was shut down for its move runs again, where it ran or where it was going.
+    Restored {
+        /// The VM.
+        vm: VmName,
+        /// Where it runs.
+        host: HostName,
+        /// From the request to shut down until it ran again.
+        downtime: Millis,
+    },
+    /// A VM that was shut down for its move could not be brought back: it is off because of us.
+    NotRestored {
+        /// The VM.
+        vm: VmName,
+        /// What failed.
+        what: String,
+        /// Why.
+        why: String,
+        /// What to do now.
+        help: Option<String>,
+    },
     /// A person asked to stop: once for no new steps, twice to cancel what can be cancelled.
     CancelAsked {
         /// Whether running steps are to be cancelled.
@@ -105,6 +132,10 @@ pub struct Summary {
     pub moved: Vec<VmName>,
     /// VMs of which a step failed.
     pub failed: Vec<VmName>,
+    /// VMs that were shut down for a move that did not come to its end, and were started again.
+    pub restored: Vec<VmName>,
+    /// VMs that are off because of us: shut down for a move that failed, and not brought back either.
+    pub stranded: Vec<VmName>,
     /// VMs whose moves were not begun or not finished because of another failure or a request to stop.
     pub left: Vec<VmName>,
     /// Steps done.

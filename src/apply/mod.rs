@@ -1,5 +1,39 @@
-//! The executor: carries out a plan on anything that implements [`crate::hypervisor::Hypervisor`].
+//! The executor: turns a plan into events by carrying it out on anything that implements
+//! [`crate::hypervisor::Hypervisor`]. It assumes a plan that [`crate::plan::check`] has passed, and neither hangs nor
+//! panics on any other.
+//!
+//! One thread coordinates; each step runs on a thread of its own. A step starts when all that it waits for is done
+//! and its slots are free; among several, the one that starts first by the forecast, then the lower number.
+//!
+//! # When a step fails
+//!
+//! What depends on it, directly or not, does not run; all else does. Hosts promise that a failed step leaves the VM
+//! where it ran or where it was going, except for one thing that a single step cannot promise: a VM that was shut
+//! down for its move stays off until a later step starts it. So a VM whose shutdown has begun is brought back as soon
+//! as the start that was to follow cannot come any more and nothing of its move runs: its hosts are read again, and
+//! it is started where it was if that host still has it, else where it was going, and only where the other host
+//! answers that it does not run it. The rest of its move is left for the next plan, which finds its mark.
+//!
+//! # When a person asks to stop
+//!
+//! Once ([`crate::hypervisor::Cancel::Drain`]): what runs is finished and nothing new starts, with one exception. A
+//! VM whose shutdown has begun is carried on until it runs again and its old definition is gone: its steps up to
+//! there, and all that they wait for, still start. A definition left behind would be started with its host if it has
+//! autostart. Deleting old volumes and removing the mark wait for the next plan.
+//!
+//! Twice ([`crate::hypervisor::Cancel::Now`]): running steps are told to cancel themselves, nothing starts, and a VM
+//! that is off because of us is brought back as after a failure.
 
+mod board;
+mod cancel;
 mod event;
+pub mod journal;
+mod reboot;
+mod restore;
+mod run;
+mod tally;
+mod worker;
 
+pub use cancel::CancelHandle;
 pub use event::{Event, Happening, Summary};
+pub use run::{Options, run};

@@ -1,0 +1,178 @@
+//! Brings a VM back that was shut down for a move which cannot go on: looks where it is, and starts it there.
+//!
+//! Nothing is assumed about the step that failed: it may have had its effect, or part of it. Both hosts are read
+//! again, and the VM is started at the source if that still has it, else at the destination, and only where the
+//! other answers that it does not run it. In any other state it is left alone and a person is told.
+
+use std::collections::BTreeMap;
+
+use super::run::Options;
+use crate::hypervisor::{Cancel, Depth, Hypervisor, ObserveRequest, Progress, StepError, Watch};
+use crate::model::{HostName, RunState, VmName};
+use crate::observed::{Observed, Reading, Vm};
+use crate::plan::Action;
+
+/// How often a start that was refused is tried before a person is asked.
+const ATTEMPTS: usize = 3;
+
+/// A VM to bring back.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) vm: VmName,
+    pub(super) from: HostName,
+    pub(super) to: HostName,
+    /// Whether the destination may know the VM: a step that could have told it was begun.
+    pub(super) reached_destination: bool,
+}
+
+impl Task {
+    /// The move's other end, where that may know the VM and so must answer that it does not run it.
+    fn other_than(&self, host: &HostName) -> Option<&HostName> {
+        let other = if *host == self.from {
+            &self.to
+        } else {
+            &self.from
+        };
+        (self.reached_destination && other != host).then_some(other)
+    }
+
+    fn act(&self, decision: &Decision) -> (Action, HostName) {
+        let vm = self.vm.clone();
+        let not_active_on = |host| self.other_than(host).into_iter().cloned().collect();
+        match decision {
+            Decision::Resume(host) => {
+                let action = Action::Resume {
+                    host: host.clone(),
+                    vm,
+                    not_active_on: not_active_on(host),
+                };
+                (action, host.clone())
+            }
+            Decision::Start(host) | Decision::Runs(host) => {
+                let action = Action::Start {
+                    host: host.clone(),
+                    vm,
+                    not_active_on: not_active_on(host),
+                };
+                (action, host.clone())
+            }
+        }
+    }
+}
+
+/// What came of bringing a VM back.
+#[derive(Debug)]
+pub(super) enum Restored {
+    /// It runs there without our doing.
+    Runs(HostName),
+    /// It was started there.
+    Started(HostName),
+}
+
+/// Brings the VM back; `starting` is called before it is first acted upon.
+pub(super) fn restore(
+    task: &Task,
+    hosts: &dyn Hypervisor,
+    options: &Options,
+    starting: &dyn Fn(),
+) -> Result<Restored, StepError> {
+    let what = format!("bring {} back", task.vm);
+    let mut said = false;
+    let mut last = StepError::new(&what, "it was not tried");
+    for _ in 0..ATTEMPTS {
+        let decision = match decide(task, &look(task, hosts, options)) {
+            Ok(Decision::Runs(host)) => return Ok(Restored::Runs(host)),
+            Ok(decision) => decision,
+            Err(why) => {
+                last = StepError::new(&what, why);
+                continue;
+            }
+        };
+        if !said {
+            starting();
+            said = true;
+        }
+        let (action, host) = task.act(&decision);
+        match hosts.perform(&action, &Unwatched) {
+            Ok(_) => return Ok(Restored::Started(host)),
+            Err(error) => last = StepError::new(&what, error.to_string()),
+        }
+    }
+    Err(last.with_help(format!(
+        "{vm} is off because of this apply. See why it cannot be started on {from}, then plan and apply again: \
+         its mark says that it must run, and the plan will finish its move or start it",
+        vm = task.vm,
+        from = task.from,
+    )))
+}
+
+fn look(task: &Task, hosts: &dyn Hypervisor, options: &Options) -> Observed {
+    let both = [&task.from, &task.to];
+    let known = both
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), options.hosts.get(name)?.clone())));
+    hosts.observe(&ObserveRequest {
+        hosts: known.collect::<BTreeMap<_, _>>(),
+        depth: Depth::Bulk,
+        timeout: options.timeout,
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Decision {
+    Runs(HostName),
+    Start(HostName),
+    Resume(HostName),
+}
+
+fn decide(task: &Task, seen: &Observed) -> Result<Decision, String> {
+    let source = vm_on(task, seen, &task.from)?;
+    let destination = match task.other_than(&task.from) {
+        Some(other) => vm_on(task, seen, other)?,
+        None => None,
+    };
+    let (from, to) = (&task.from, &task.to);
+    let state = |vm: Option<&Vm>| vm.map(|vm| vm.power.state);
+    match (state(source), state(destination)) {
+        (Some(RunState::Running), None | Some(RunState::ShutOff)) => {
+            Ok(Decision::Runs(from.clone()))
+        }
+        (None | Some(RunState::ShutOff), Some(RunState::Running)) => Ok(Decision::Runs(to.clone())),
+        (Some(RunState::ShutOff), None | Some(RunState::ShutOff)) => {
+            Ok(Decision::Start(from.clone()))
+        }
+        (None, Some(RunState::ShutOff)) => Ok(Decision::Start(to.clone())),
+        // A migration of a VM that was started paused broke off: its guest has not run yet.
+        (Some(RunState::Paused), None | Some(RunState::ShutOff)) => {
+            Ok(Decision::Resume(from.clone()))
+        }
+        (None, Some(RunState::Paused)) => Ok(Decision::Resume(to.clone())),
+        (None, None) => Err(format!("neither {from} nor {to} has {} any more", task.vm)),
+        _ => Err(format!(
+            "{} is in a state on {from} and {to} that only a person can judge",
+            task.vm
+        )),
+    }
+}
+
+fn vm_on<'a>(task: &Task, seen: &'a Observed, host: &HostName) -> Result<Option<&'a Vm>, String> {
+    match seen.hosts.get(host) {
+        Some(Reading::Reached(reading)) => Ok(reading.vms.get(&task.vm)),
+        Some(Reading::Unreachable { reason, .. }) => Err(format!(
+            "{host} does not answer, so nobody knows whether {} runs there: {reason}",
+            task.vm
+        )),
+        None => Err(format!("{host} was not read")),
+    }
+}
+
+/// Nobody follows the bringing back of a VM, and nobody may cancel it.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&self, _progress: Progress) {}
+    fn note(&self, _text: &str) {}
+    fn cancel(&self) -> Cancel {
+        Cancel::No
+    }
+}
