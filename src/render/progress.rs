@@ -71,10 +71,13 @@ pub fn level(what: &Happening) -> &'static str {
     match what {
         Happening::StepFailed {
             cancelled: false, ..
-        } => "error",
+        }
+        | Happening::NotRestored { .. } => "error",
         Happening::StepFailed { .. }
         | Happening::StepSkipped { .. }
         | Happening::StepNotStarted { .. }
+        | Happening::RestoreStarted { .. }
+        | Happening::Restored { .. }
         | Happening::CancelAsked { .. } => "warn",
         Happening::StepStarted { .. }
         | Happening::StepProgress { .. }
@@ -129,6 +132,15 @@ pub fn sentence(plan: &Plan, what: &Happening) -> String {
             Some(downtime) => format!("{vm}: done in {took}, downtime {downtime}"),
             None => format!("{vm}: done in {took}"),
         },
+        Happening::RestoreStarted { vm, .. } => {
+            format!("{vm}: it is off because of this apply; bringing it back")
+        }
+        Happening::Restored { vm, host, downtime } => {
+            format!("{vm}: runs again on {host}, downtime {downtime}")
+        }
+        Happening::NotRestored { vm, why, .. } => {
+            format!("{vm}: IS OFF, it could not be brought back: {why}")
+        }
         Happening::CancelAsked { now: false } => {
             "stopping: what runs is finished, nothing new is started".to_owned()
         }

@@ -194,6 +194,11 @@ impl<'ast> Visit<'ast> for Misplaced<'_> {
         }
     }
 
+    /// A panic in a constant is an error of the compiler's.
+    fn visit_item_const(&mut self, _: &'ast syn::ItemConst) {}
+
+    fn visit_impl_item_const(&mut self, _: &'ast syn::ImplItemConst) {}
+
     fn visit_use_path(&mut self, path: &'ast syn::UsePath) {
         self.crate_name(path.ident.span(), &path.ident.to_string());
         visit::visit_use_path(self, path);

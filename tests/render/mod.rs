@@ -1,9 +1,10 @@
 //! What people and programs see, held by snapshots: a plan with every kind of line in it, a reading, an apply.
 
+mod reading;
 mod sample;
 
 use domicile::apply::{Event, Happening, Summary};
-use domicile::model::{Bytes, BytesPerSecond, Millis, VmName};
+use domicile::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
 use domicile::plan::{Plan, StepId};
 use domicile::render::progress::Lines;
 use domicile::render::{Style, json, text};
@@ -74,20 +75,20 @@ fn what_a_host_says_cannot_act_on_the_terminal() {
 
 #[test]
 fn a_reading_in_80_columns() {
-    insta::assert_snapshot!(text::observed(&sample::observed(), &Style::plain(80)));
+    insta::assert_snapshot!(text::observed(&reading::observed(), &Style::plain(80)));
 }
 
 #[test]
 fn a_reading_in_120_columns() {
-    insta::assert_snapshot!(text::observed(&sample::observed(), &Style::plain(120)));
+    insta::assert_snapshot!(text::observed(&reading::observed(), &Style::plain(120)));
 }
 
 #[test]
 fn a_reading_as_json_is_read_back_as_it_was() {
-    let text = json::observed(&sample::observed()).unwrap();
+    let text = json::observed(&reading::observed()).unwrap();
     assert_eq!(
         serde_json::from_str::<domicile::observed::Observed>(&text).unwrap(),
-        sample::observed()
+        reading::observed()
     );
 }
 
@@ -101,11 +102,24 @@ fn a_plan_as_json_is_a_plan_with_totals() {
     assert_eq!(value["totals"]["live"], 1);
 }
 
-fn events() -> Vec<Event> {
-    let at = |millis, what| Event {
+fn at(millis: u64, what: Happening) -> Event {
+    Event {
         at: Millis(millis),
         what,
-    };
+    }
+}
+
+fn done(step: usize, took: u64, mib: u64, downtime: Option<Millis>) -> Happening {
+    Happening::StepDone {
+        step: StepId(step),
+        took: Millis(took),
+        bytes: Bytes::from_mib(mib),
+        downtime,
+    }
+}
+
+/// One VM that is carried to its end.
+fn success() -> Vec<Event> {
     let step = StepId(2);
     let progress = |done| Happening::StepProgress {
         step,
@@ -113,11 +127,11 @@ fn events() -> Vec<Event> {
         total: Bytes::from_mib(4096),
         rate: Some(BytesPerSecond(100 << 20)),
     };
-    let done = |step, took, bytes, downtime| Happening::StepDone {
-        step: StepId(step),
-        took: Millis(took),
-        bytes: Bytes::from_mib(bytes),
-        downtime,
+    let arrived = Happening::MoveDone {
+        vm: vm("web-1"),
+        took: Millis(41_300),
+        downtime_forecast: Millis(300),
+        downtime: Some(Millis(212)),
     };
     vec![
         at(0, Happening::StepStarted { step: StepId(0) }),
@@ -130,47 +144,63 @@ fn events() -> Vec<Event> {
         at(21_500, progress(2150)),
         at(41_000, done(2, 40_960, 4096, Some(Millis(212)))),
         at(41_200, done(3, 200, 0, None)),
-        at(
-            41_300,
-            Happening::MoveDone {
-                vm: vm("web-1"),
-                took: Millis(41_300),
-                downtime_forecast: Millis(300),
-                downtime: Some(Millis(212)),
-            },
-        ),
-        at(
-            41_400,
-            Happening::StepFailed {
-                step: StepId(6),
-                what: "shut down db-1 on kvm2".into(),
-                why: "the guest did not follow within 3m 0s".into(),
-                help: Some("shut it down by hand, or set `on_shutdown_timeout: destroy`".into()),
-                cancelled: false,
-            },
-        ),
-        at(
-            41_400,
-            Happening::StepSkipped {
-                step: StepId(7),
-                because: StepId(6),
-            },
-        ),
-        at(41_500, Happening::CancelAsked { now: false }),
-        at(
-            41_600,
-            Happening::Finished(Summary {
-                moved: vec![vm("web-1")],
-                failed: vec![vm("db-1")],
-                left: vec![vm("mail")],
-                steps_done: 5,
-                steps: 10,
-                bytes: Bytes::from_mib(4096),
-                took: Millis(41_600),
-                cancelled: false,
-            }),
-        ),
+        at(41_300, arrived),
     ]
+}
+
+/// One VM of which the copy fails, so that it is brought back; then a person asks to stop.
+fn failure() -> Vec<Event> {
+    let failed = Happening::StepFailed {
+        step: StepId(7),
+        what: "copy kvm2:default/db-1.raw to kvm3:default/db-1.raw".into(),
+        why: "kvm3: No space left on device".into(),
+        help: Some("make room in pool default of kvm3".into()),
+        cancelled: false,
+    };
+    let skipped = Happening::StepSkipped {
+        step: StepId(8),
+        because: StepId(7),
+    };
+    let because = Some(StepId(7));
+    let restoring = Happening::RestoreStarted {
+        vm: vm("db-1"),
+        because,
+    };
+    let restored = Happening::Restored {
+        vm: vm("db-1"),
+        host: HostName::new("kvm2").expect("a valid name"),
+        downtime: Millis(9_300),
+    };
+    vec![
+        at(50_400, failed),
+        at(50_400, skipped),
+        at(50_400, restoring),
+        at(51_000, restored),
+        at(51_500, Happening::CancelAsked { now: false }),
+    ]
+}
+
+fn summary() -> Summary {
+    Summary {
+        moved: vec![vm("web-1")],
+        failed: vec![vm("db-1")],
+        restored: vec![vm("db-1")],
+        left: vec![vm("mail")],
+        steps_done: 7,
+        steps: 10,
+        bytes: Bytes::from_mib(4096),
+        took: Millis(51_600),
+        ..Summary::default()
+    }
+}
+
+fn events() -> Vec<Event> {
+    let end = at(51_600, Happening::Finished(summary()));
+    success()
+        .into_iter()
+        .chain(failure())
+        .chain([end])
+        .collect()
 }
 
 #[test]
@@ -214,5 +244,30 @@ fn the_stream_of_an_apply_is_one_object_a_line_and_says_its_version_first() {
         .find(|value| value["type"] == "step-failed")
         .unwrap();
     assert_eq!(failed["@level"], "error");
-    assert_eq!(failed["at"], 41_400);
+    assert_eq!(failed["at"], 50_400);
+}
+
+#[test]
+fn a_vm_that_is_off_because_of_us_is_told_first_and_last() {
+    let mut summary = summary();
+    summary.restored.clear();
+    summary.stranded = vec![vm("db-1")];
+    let lost = Happening::NotRestored {
+        vm: vm("db-1"),
+        what: "start db-1 on kvm2".into(),
+        why: "kvm2 does not answer".into(),
+        help: Some("start it by hand once kvm2 answers".into()),
+    };
+    let text = text::summary(
+        &sample::plan(),
+        &[
+            at(60_000, lost),
+            at(60_000, Happening::Finished(summary.clone())),
+        ],
+        &Style::plain(80),
+    );
+    assert!(text.contains("db-1 IS OFF"), "{text}");
+    assert!(text.contains("kvm2 does not answer"), "{text}");
+    let next = text::next(&summary).expect("there is something to do");
+    assert!(next.starts_with("Start these VMs first"), "{next}");
 }

@@ -30,6 +30,17 @@ pub fn summary(plan: &Plan, events: &[Event], style: &Style) -> String {
             _ => {}
         }
     }
+    outcomes(&mut page, plan, &last, &done);
+    failures(&mut page, events);
+    page.blank();
+    page.line(0, 2, &[(Role::Heading, closing(&last))]);
+    page.finish()
+}
+
+/// A VM's time, the forecast of its downtime, and the downtime as measured.
+type Figures = (Millis, Millis, Option<Millis>);
+
+fn outcomes(page: &mut Page<'_>, plan: &Plan, last: &Summary, done: &BTreeMap<&VmName, Figures>) {
     for vm in &last.moved {
         let figures = done
             .get(vm)
@@ -43,26 +54,45 @@ pub fn summary(plan: &Plan, events: &[Event], style: &Style) -> String {
         );
     }
     for vm in &last.failed {
+        let what = if last.restored.contains(vm) {
+            "failed; it was brought back and runs"
+        } else {
+            "failed"
+        };
         page.sign(
             Role::Bad,
             "x",
-            &[plain(vm.as_str()), (Role::Bad, "failed".into())],
+            &[plain(vm.as_str()), (Role::Bad, what.into())],
         );
     }
-    for vm in &last.left {
+    for vm in last.restored.iter().filter(|vm| !last.failed.contains(vm)) {
         page.sign(
             Role::Warning,
             "-",
             &[
                 plain(vm.as_str()),
-                plain("not done; it stays as it is until the next apply"),
+                plain("not moved; it was shut down, brought back and runs"),
             ],
         );
     }
-    failures(&mut page, events);
-    page.blank();
-    page.line(0, 2, &[(Role::Heading, closing(&last))]);
-    page.finish()
+    for vm in &last.stranded {
+        page.sign(
+            Role::Bad,
+            "x",
+            &[
+                plain(vm.as_str()),
+                (
+                    Role::Bad,
+                    "IS OFF: shut down by this apply and not started again".into(),
+                ),
+            ],
+        );
+    }
+    let told = |vm: &&VmName| !last.restored.contains(vm) && !last.stranded.contains(vm);
+    for vm in last.left.iter().filter(told) {
+        let what = "not done; it stays as it is until the next apply";
+        page.sign(Role::Warning, "-", &[plain(vm.as_str()), plain(what)]);
+    }
 }
 
 /// `web-1 moved live from kvm1 to kvm2:`
@@ -85,32 +115,57 @@ fn figures(took: Millis, forecast: Millis, measured: Option<Millis>) -> String {
 
 fn failures(page: &mut Page<'_>, events: &[Event]) {
     for event in events {
-        if let Happening::StepFailed {
-            step,
-            what,
-            why,
-            help,
-            cancelled,
-        } = &event.what
-        {
-            page.blank();
-            let (role, word) = if *cancelled {
-                (Role::Warning, "cancelled")
-            } else {
-                (Role::Bad, "failed")
-            };
-            page.line(
-                0,
-                2,
-                &[(role, format!("Step {step} {word}:")), plain(what.as_str())],
-            );
-            if !*cancelled {
-                page.line(2, 2, &[plain(why.as_str())]);
+        match &event.what {
+            Happening::StepFailed {
+                step,
+                what,
+                cancelled: true,
+                ..
+            } => {
+                page.blank();
+                page.line(
+                    0,
+                    2,
+                    &[
+                        (Role::Warning, format!("Step {step} cancelled:")),
+                        plain(what.as_str()),
+                    ],
+                );
             }
-            if let Some(help) = help {
-                page.line(2, 4, &[(Role::Aside, "->".into()), plain(help.as_str())]);
+            Happening::StepFailed {
+                step,
+                what,
+                why,
+                help,
+                ..
+            } => {
+                failure(
+                    page,
+                    &format!("Step {step} failed:"),
+                    what,
+                    why,
+                    help.as_deref(),
+                );
             }
+            Happening::NotRestored {
+                vm,
+                what,
+                why,
+                help,
+            } => {
+                failure(page, &format!("{vm} is off:"), what, why, help.as_deref());
+            }
+            _ => {}
         }
+    }
+}
+
+fn failure(page: &mut Page<'_>, head: &str, what: &str, why: &str, help: Option<&str>) {
+    page.blank();
+    page.line(0, 2, &[(Role::Bad, head.to_owned()), plain(what)]);
+    page.line(2, 2, &[plain(why)]);
+    if let Some(help) = help {
+        page.line(2, 4, &[(Role::Aside, "->".into()), plain(help)]);
     }
 }
 
@@ -119,6 +174,8 @@ fn closing(summary: &Summary) -> String {
         moved,
         failed,
         left,
+        restored: _,
+        stranded,
         steps_done,
         steps,
         bytes,
@@ -136,6 +193,9 @@ fn closing(summary: &Summary) -> String {
     if !failed.is_empty() {
         parts.push(format!("{} failed", failed.len()));
     }
+    if !stranded.is_empty() {
+        parts.push(format!("{} OFF", stranded.len()));
+    }
     if !left.is_empty() {
         parts.push(format!("{} not done", left.len()));
     }
@@ -148,12 +208,23 @@ fn closing(summary: &Summary) -> String {
 /// What a person should do after an apply that did not do everything; `None` after one that did.
 #[must_use]
 pub fn next(summary: &Summary) -> Option<String> {
-    if summary.failed.is_empty() && summary.left.is_empty() {
-        return None;
+    let Summary {
+        failed,
+        left,
+        stranded,
+        ..
+    } = summary;
+    if !stranded.is_empty() {
+        let names: Vec<&str> = stranded.iter().map(VmName::as_str).collect();
+        return Some(format!(
+            "Start these VMs first, on the one host where their disks are whole: {}. Their disks were not deleted. \
+             `domicile plan` says where each is and what is left.",
+            super::super::clean(&names.join(", ")),
+        ));
     }
-    Some(
-        "Every VM runs where it ran or where it was going, and no disk was deleted before its copy was proven. \
-         `domicile plan` shows what is left, and `domicile apply` goes on from here."
-            .to_owned(),
-    )
+    (!failed.is_empty() || !left.is_empty()).then(|| {
+        "Every VM is where it was or where it was going, and no disk was deleted before its copy was proven. \
+         `domicile plan` shows what is left, and `domicile apply` goes on from there."
+            .to_owned()
+    })
 }
