@@ -29,7 +29,6 @@
 //!    of the trait.
 //! 7. [`render`]: plans, readings and events as text and JSON.
 //! 8. [`cli`]: arguments, commands, reports, exit codes.
-#![warn(clippy::pedantic)]
 
 pub mod apply;
 pub mod cli;

@@ -35,3 +35,17 @@ impl Rewrite {
         self.disks.is_empty() && self.interfaces.is_empty()
     }
 }
+
+/// Why a text is not a definition that can be read or rewritten.
+#[derive(Debug, thiserror::Error)]
+#[error("not a definition")]
+pub struct DefinitionError;
+
+/// Rewrites a definition.
+pub fn rewrite(xml: &str, rewrite: &Rewrite) -> Result<String, DefinitionError> {
+    if rewrite.is_empty() {
+        Ok(xml.to_owned())
+    } else {
+        Err(DefinitionError)
+    }
+}

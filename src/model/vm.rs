@@ -33,6 +33,22 @@ impl PowerState {
     pub fn is_active(&self) -> bool {
         self.state != RunState::ShutOff
     }
+
+    /// State and reason in a few words, such as `paused, migration`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let state = match self.state {
+            RunState::Running => "running",
+            RunState::Paused => "paused",
+            RunState::ShutOff => "off",
+            RunState::Crashed => "crashed",
+        };
+        if self.reason.is_empty() {
+            state.to_owned()
+        } else {
+            format!("{state}, {}", self.reason)
+        }
+    }
 }
 
 /// What kind of device a disk is for the guest (libvirt's `<disk device>`).
@@ -121,9 +137,13 @@ pub struct MoveMark {
     pub to_uuid: String,
     /// Whether the VM was active when the move began and so must be active at its end.
     pub was_active: bool,
+    /// Whether every disk was proven to be at the destination. Only ever true in the destination's definition:
+    /// from then on the destination's copies count, before it the source's.
+    pub complete: bool,
     /// Volumes at the source which the move empties and which are removed at its end.
     pub source_volumes: Vec<(PoolName, VolumeName)>,
-    /// Volumes at the destination which the move creates. Until it ends they are ours to remove.
+    /// The volume at the destination for each of `source_volumes`, in the same order. Until the move ends they are
+    /// ours to remove.
     pub created_volumes: Vec<(PoolName, VolumeName)>,
     /// Bases copied for this move; complete or not, they are ours until the move ends.
     pub created_bases: Vec<(PoolName, VolumeName)>,

@@ -1,1 +1,306 @@
-//! Replays a plan.
+//! Replays a plan and says what is wrong with it. It knows what each step means and nothing of how plans are made.
+//!
+//! Checked are: every step waits only for earlier ones; at each instant of the forecast every resource holds; for each
+//! VM the acts come in an order that never has it on two hosts, never on none, and never without a complete copy of
+//! each disk; and a volume goes only after its replacement is complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{HostName, Millis, VmName, VolumeRef};
+
+use super::{Action, Plan, Resource, Step, StepId, Why};
+
+/// Something wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("step {step}: {what}")]
+pub struct Violation {
+    /// At which step.
+    pub step: StepId,
+    /// What.
+    pub what: String,
+}
+
+/// Replays a plan. An empty answer means that nothing is wrong.
+#[must_use]
+pub fn check(plan: &Plan) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    order(plan, &mut violations);
+    if violations.is_empty() {
+        room(plan, &mut violations);
+        let replay = Replay::of(plan);
+        for id in (0..plan.steps.len()).map(StepId) {
+            let missing = replay.missing(id).into_iter();
+            violations.extend(missing.map(|what| Violation { step: id, what }));
+        }
+    }
+    violations
+}
+
+fn end(step: &Step) -> Millis {
+    step.start.plus(step.forecast.duration)
+}
+
+fn order(plan: &Plan, violations: &mut Vec<Violation>) {
+    for (index, step) in plan.steps.iter().enumerate() {
+        for dependency in &step.after {
+            let what = match plan.steps.get(dependency.step.0) {
+                None => format!("waits for step {}, which does not exist", dependency.step),
+                Some(_) if dependency.step.0 >= index => {
+                    format!(
+                        "waits for step {}, which does not come before it",
+                        dependency.step
+                    )
+                }
+                Some(before) if end(before) > step.start => {
+                    format!(
+                        "starts by the forecast before step {} ends",
+                        dependency.step
+                    )
+                }
+                Some(_) => continue,
+            };
+            violations.push(Violation {
+                step: StepId(index),
+                what,
+            });
+        }
+    }
+}
+
+/// Every resource at each instant of the forecast; what ends at an instant is given back before what starts takes.
+fn room(plan: &Plan, violations: &mut Vec<Violation>) {
+    let mut left: BTreeMap<&Resource, i128> = plan
+        .capacities
+        .iter()
+        .map(|capacity| {
+            (
+                &capacity.resource,
+                i128::from(capacity.limit) - i128::from(capacity.used),
+            )
+        })
+        .collect();
+    let mut events: Vec<(Millis, bool, usize)> = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        events.push((step.start, true, index));
+        events.push((end(step), false, index));
+    }
+    events.sort_unstable();
+    for (_, starts, index) in events {
+        let step = &plan.steps[index];
+        let amounts = if starts { &step.takes } else { &step.frees };
+        for (resource, amount) in amounts {
+            let Some(left) = left.get_mut(resource) else {
+                continue;
+            };
+            *left += if starts {
+                -i128::from(*amount)
+            } else {
+                i128::from(*amount)
+            };
+            if starts && *left < 0 {
+                let what = format!(
+                    "takes {amount} ({resource}), which is {} more than there is",
+                    -*left
+                );
+                violations.push(Violation {
+                    step: StepId(index),
+                    what,
+                });
+            }
+        }
+    }
+}
+
+/// What the whole plan holds, and for each step what is certain to have succeeded before it starts.
+struct Replay<'a> {
+    plan: &'a Plan,
+    before: Vec<BTreeSet<usize>>,
+    stopped: BTreeSet<&'a VmName>,
+    arriving: BTreeSet<(&'a VmName, &'a HostName)>,
+    made: BTreeMap<&'a VolumeRef, &'a str>,
+}
+
+fn arrival(action: &Action) -> Option<(&VmName, &HostName)> {
+    match action {
+        Action::MigrateLive { vm, to, .. }
+        | Action::MigratePaused { vm, to, .. }
+        | Action::Define { vm, to, .. }
+        | Action::AwaitMigration { vm, to, .. } => Some((vm, to)),
+        _ => None,
+    }
+}
+
+impl<'a> Replay<'a> {
+    /// Waiting for room is no reason to hold another VM's acts for done, and would make the sets as large as the plan.
+    fn of(plan: &'a Plan) -> Self {
+        let mut replay = Self {
+            plan,
+            before: Vec::with_capacity(plan.steps.len()),
+            stopped: BTreeSet::new(),
+            arriving: BTreeSet::new(),
+            made: BTreeMap::new(),
+        };
+        for step in &plan.steps {
+            let mut set = BTreeSet::new();
+            for dependency in step
+                .after
+                .iter()
+                .filter(|before| before.why != Why::FreesRoom)
+            {
+                set.insert(dependency.step.0);
+                set.extend(replay.before[dependency.step.0].iter().copied());
+            }
+            replay.before.push(set);
+            replay.arriving.extend(arrival(&step.action));
+            match &step.action {
+                Action::ShutDown { vm, .. } => {
+                    replay.stopped.insert(vm);
+                }
+                Action::CreateVolume { spec } | Action::CopyVolume { spec, .. } => {
+                    replay.made.insert(&spec.at, &spec.path);
+                }
+                _ => {}
+            }
+        }
+        replay
+    }
+
+    fn any_before(&self, id: StepId, wanted: impl Fn(&Action) -> bool) -> bool {
+        self.before[id.0]
+            .iter()
+            .any(|before| wanted(&self.plan.steps[*before].action))
+    }
+
+    /// Whether the VM is off by then, as far as the plan has to do with it.
+    fn is_stopped(&self, id: StepId, vm: &VmName) -> bool {
+        let stops =
+            |action: &Action| matches!(action, Action::ShutDown { vm: down, .. } if down == vm);
+        !self.stopped.contains(vm) || self.any_before(id, stops)
+    }
+
+    /// Whether the copy is complete by then: something of this plan has filled it, or nothing of this plan makes it
+    /// and it was there; who deletes the original asks the host for it.
+    fn is_complete(&self, id: StepId, copy: &VolumeRef) -> bool {
+        let filled = self.any_before(id, |action| match action {
+            Action::CopyVolume { spec, .. } => spec.at == *copy,
+            Action::VerifyVolume { to, .. } => to == copy,
+            _ => false,
+        });
+        let Some(path) = self.made.get(copy) else {
+            return true;
+        };
+        let created = self.any_before(
+            id,
+            |action| matches!(action, Action::CreateVolume { spec } if spec.at == *copy),
+        );
+        let carried = self.any_before(id, |action| match action {
+            Action::MigrateLive { to, .. } | Action::MigratePaused { to, .. } => *to == copy.host,
+            Action::BlockCopy {
+                host, path: target, ..
+            } => *host == copy.host && target == path,
+            _ => false,
+        });
+        filled || (created && carried)
+    }
+
+    fn is_marked(&self, id: StepId, host: &HostName, vm: &VmName) -> bool {
+        self.any_before(
+            id,
+            |action| matches!(action, Action::Mark { host: on, vm: marked, .. } if on == host && marked == vm),
+        )
+    }
+
+    fn is_named(&self, id: StepId, volume: &VolumeRef) -> bool {
+        self.any_before(id, |action| {
+            let Action::Mark { mark, .. } = action else {
+                return false;
+            };
+            let same = |(pool, name): &(_, _)| *pool == volume.pool && *name == volume.volume;
+            let mut ours = mark.created_volumes.iter().chain(&mark.created_bases);
+            mark.to == volume.host && ours.any(same)
+        })
+    }
+
+    /// What is missing before a step for it to be safe, by the meaning of the step alone.
+    fn missing(&self, id: StepId) -> Vec<String> {
+        let mut missing = self.missing_for_vm(id);
+        missing.extend(self.missing_for_volume(id));
+        missing
+    }
+
+    fn missing_for_volume(&self, id: StepId) -> Option<String> {
+        match &self.plan.steps[id.0].action {
+            Action::CreateVolume { spec } | Action::CopyVolume { spec, .. } => (!self
+                .is_named(id, &spec.at))
+            .then(|| format!("{} is made before a mark names it", spec.at)),
+            Action::DeleteVolume {
+                at,
+                replaced_by: Some(copy),
+                ..
+            } => (!self.is_complete(id, copy))
+                .then(|| format!("{at} goes before {copy} is known to be complete")),
+            _ => None,
+        }
+    }
+
+    fn missing_for_vm(&self, id: StepId) -> Vec<String> {
+        let mut missing = Vec::new();
+        let mut need = |holds: bool, what: String| {
+            if !holds {
+                missing.push(what);
+            }
+        };
+        match &self.plan.steps[id.0].action {
+            Action::MigrateLive { vm, from, .. } => {
+                need(
+                    self.is_marked(id, from, vm),
+                    format!("{vm} is carried without a mark on {from}"),
+                );
+            }
+            Action::MigratePaused { vm, from, .. } => {
+                need(
+                    self.is_marked(id, from, vm),
+                    format!("{vm} is carried without a mark on {from}"),
+                );
+                need(
+                    self.is_stopped(id, vm),
+                    format!("{vm} is carried before it is shut down"),
+                );
+            }
+            Action::Define { vm, .. } => {
+                need(
+                    self.is_stopped(id, vm),
+                    format!("{vm} is defined anew before it is shut down"),
+                );
+            }
+            Action::Start {
+                host,
+                vm,
+                not_active_on,
+            } => {
+                need(
+                    self.is_stopped(id, vm),
+                    format!("{vm} is started before it is shut down where it runs"),
+                );
+                need(
+                    !not_active_on.contains(host),
+                    format!("{vm} is started on {host}, which must not run it"),
+                );
+            }
+            Action::Undefine { host, vm, kept_by } => {
+                let arrives = |action: &Action| arrival(action) == Some((vm, kept_by));
+                let known = !self.arriving.contains(&(vm, kept_by)) || self.any_before(id, arrives);
+                need(
+                    known,
+                    format!("{vm} is undefined on {host} before {kept_by} has it"),
+                );
+                need(
+                    host != kept_by,
+                    format!("{vm} is undefined on the host that keeps it"),
+                );
+            }
+            _ => {}
+        }
+        missing
+    }
+}

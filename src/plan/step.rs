@@ -121,6 +121,12 @@ impl Carry {
     pub fn is_copied(&self) -> bool {
         matches!(self, Self::Copy | Self::Thin { .. })
     }
+
+    /// Whether the disk is a linked clone that stays one.
+    #[must_use]
+    pub fn is_thin(&self) -> bool {
+        matches!(self, Self::Thin { .. })
+    }
 }
 
 /// A disk and where it goes.
@@ -278,7 +284,7 @@ pub enum Action {
     },
     /// Defines the VM at the destination from its definition at the source. Before: it is off at the source, every
     /// disk is at the destination. After: it is defined and off at the destination, with autostart, metadata and
-    /// snapshots' metadata as at the source.
+    /// snapshots' metadata as at the source, and its mark there says that the copies are complete.
     Define {
         /// Which VM.
         vm: VmName,

@@ -1,1 +1,103 @@
-//! How a plan is made: a pure function of what is desired and what was observed.
+//! How a plan is made: a pure function of what is desired and what was observed. It has no clock, no randomness, no
+//! I/O and no logger; the same input gives the same bytes.
+//!
+//! 1. `difference`: where each VM of the manifest is and how that differs from where it shall be.
+//! 2. `recover`: what an earlier apply left unfinished, and the one safe way out of it.
+//! 3. `place`: where each disk goes.
+//! 4. `choose`: the rules are heard, and the method follows from what they refuse.
+//! 5. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
+//! 6. `schedule`: when each step can start so that every host and pool has room at every moment.
+//! 7. `assemble`: the plan, with an edge for each reason to wait.
+
+mod acts;
+mod assemble;
+mod choose;
+mod derive;
+mod difference;
+mod estimate;
+mod place;
+mod recover;
+mod room;
+mod schedule;
+
+use std::collections::BTreeSet;
+
+use crate::desired::Desired;
+use crate::model::VmName;
+use crate::observed::{Observed, Reading};
+use crate::plan::{Change, Finding, Plan, Severity};
+use crate::rules;
+
+/// The VMs that must be looked into before a plan can be made, given a reading without their XML.
+///
+/// Every VM of the manifest is among them: only its metadata tells whether an earlier apply left its move unfinished.
+/// So are the VMs of other names on their hosts that may share a volume with them, as far as the reading tells; what
+/// it does not tell is asked again, of every host, before anything is deleted.
+#[must_use]
+pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
+    let there = |name: &&VmName| observed.hosts_of(name).next().is_some();
+    desired.vms.keys().filter(there).cloned().collect()
+}
+
+/// Makes the plan that brings the hosts from what was observed to what is desired.
+///
+/// It always answers: what cannot be done is a finding that blocks, and everything that does not depend on it is
+/// planned.
+#[must_use]
+pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    let mut changes = Vec::new();
+    let mut findings = host_findings(observed);
+    let mut intents = Vec::new();
+    if findings
+        .iter()
+        .all(|finding| finding.severity != Severity::Blocks || finding.code != "same-host-uuid")
+    {
+        for (name, vm) in &desired.vms {
+            let decision = choose::decide(desired, observed, name, vm);
+            changes.extend(decision.changes.into_iter().map(|what| Change {
+                vm: name.clone(),
+                what,
+            }));
+            findings.extend(decision.findings);
+            intents.extend(decision.intent);
+        }
+    }
+    assemble::assemble(desired, observed, intents, changes, findings)
+}
+
+fn host_findings(observed: &Observed) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (one, other, uuid) in rules::same_host_twice(observed) {
+        findings.push(Finding {
+            severity: Severity::Blocks,
+            code: "same-host-uuid".into(),
+            vm: None,
+            host: Some(one.clone()),
+            message: format!("{one} and {other} both report the host UUID {uuid}"),
+            remedy: format!(
+                "if they are one machine, remove one of them from the manifest; if they were cloned, set a new host_uuid in libvirtd.conf on {other}"
+            ),
+        });
+    }
+    for (host, reading) in &observed.hosts {
+        match reading {
+            Reading::Unreachable { reason, .. } => findings.push(Finding {
+                severity: Severity::Risk,
+                code: "host-unreachable".into(),
+                vm: None,
+                host: Some(host.clone()),
+                message: format!("{host} could not be read: {reason}"),
+                remedy: "its VMs are left as they are; make it reachable to plan for them".into(),
+            }),
+            Reading::Reached(reached) => findings.extend(reached.gaps.iter().map(|gap| Finding {
+                severity: Severity::Note,
+                code: "reading-incomplete".into(),
+                vm: None,
+                host: Some(host.clone()),
+                message: gap.clone(),
+                remedy: "nothing is deleted on ground of a part that could not be read".into(),
+            })),
+        }
+    }
+    findings
+}

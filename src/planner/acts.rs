@@ -1,0 +1,318 @@
+//! The acts of one move, in the order that keeps the VM and its data safe: the mark before anything is created, every
+//! copy before its original goes, the mark's removal last.
+
+use super::choose::{Intent, Transfer};
+use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
+use crate::plan::{Action, Carry, CopyMode, DiskPlacement, MigrationOptions, Slot, VolumeSpec};
+
+/// What an act of this move uses while it runs.
+pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
+    let (out, into) = (
+        Slot::Out(intent.way.from.clone()),
+        Slot::In(intent.way.to.clone()),
+    );
+    match action {
+        Action::MigrateLive { .. } | Action::MigratePaused { .. } => vec![out, into],
+        Action::CopyVolume { from, spec } if from.host != spec.at.host => vec![out, into],
+        Action::CopyVolume { .. } | Action::BlockCopy { .. } => vec![out],
+        _ => Vec::new(),
+    }
+}
+
+/// The acts of one move in their order, each with the bytes that a copy of one volume carries.
+pub(super) fn actions(intent: &Intent<'_>) -> Vec<(Action, Bytes)> {
+    let mut actions: Vec<(Action, Bytes)> = intent
+        .prelude
+        .iter()
+        .map(|action| (action.clone(), Bytes::ZERO))
+        .collect();
+    if intent.transfer == Transfer::Nothing {
+        return actions;
+    }
+    let (from, to, vm) = (
+        intent.way.from.clone(),
+        intent.way.to.clone(),
+        intent.name.clone(),
+    );
+    let mut act = |action: Action| actions.push((action, Bytes::ZERO));
+    act(Action::Mark {
+        host: from.clone(),
+        vm: vm.clone(),
+        mark: mark(intent),
+    });
+    let creates = matches!(
+        intent.transfer,
+        Transfer::Live | Transfer::Direct | Transfer::BlockCopy
+    );
+    if creates {
+        for (_, spec) in specs(intent) {
+            act(Action::CreateVolume { spec });
+        }
+    }
+    if intent.shuts_down {
+        act(Action::ShutDown {
+            host: from.clone(),
+            vm: vm.clone(),
+            timeout: intent.settings.shutdown_timeout,
+            on_timeout: intent.settings.on_shutdown_timeout,
+        });
+    }
+    carry(intent, &mut actions);
+    let mut act = |action: Action| actions.push((action, Bytes::ZERO));
+    let not_active_on = if intent.way.from == intent.way.to {
+        Vec::new()
+    } else {
+        vec![from.clone()]
+    };
+    if intent.starts {
+        act(Action::Start {
+            host: to.clone(),
+            vm: vm.clone(),
+            not_active_on,
+        });
+    }
+    if intent.transfer == Transfer::Stream && from != to {
+        act(Action::Undefine {
+            host: from,
+            vm: vm.clone(),
+            kept_by: to.clone(),
+        });
+    }
+    for disk in intent.disks.iter().filter(|disk| disk.carry.is_copied()) {
+        if let Some(original) = &disk.from {
+            act(delete(intent, original, disk.to.clone(), false));
+        }
+    }
+    act(Action::Unmark { host: to, vm });
+    actions
+}
+
+/// The acts that carry the VM and its data, between shutting down and starting.
+fn carry(intent: &Intent<'_>, actions: &mut Vec<(Action, Bytes)>) {
+    let (from, to, vm) = (
+        intent.way.from.clone(),
+        intent.way.to.clone(),
+        intent.name.clone(),
+    );
+    match intent.transfer {
+        Transfer::Live => {
+            let options = options(intent);
+            actions.push((
+                Action::MigrateLive {
+                    vm,
+                    from,
+                    to,
+                    options,
+                },
+                Bytes::ZERO,
+            ));
+        }
+        Transfer::Direct => {
+            let options = options(intent);
+            actions.push((
+                Action::MigratePaused {
+                    vm,
+                    from,
+                    to,
+                    options,
+                },
+                Bytes::ZERO,
+            ));
+        }
+        Transfer::Stream => {
+            for (disk, spec) in specs(intent) {
+                if let Some(original) = &disk.from {
+                    actions.push((
+                        Action::CopyVolume {
+                            from: original.clone(),
+                            spec,
+                        },
+                        disk.allocation,
+                    ));
+                }
+            }
+            let rewrite = intent.rewrite.clone();
+            let action = if from == to {
+                Action::Redefine {
+                    host: to,
+                    vm,
+                    rewrite,
+                }
+            } else {
+                Action::Define {
+                    vm,
+                    from,
+                    to,
+                    rewrite,
+                }
+            };
+            actions.push((action, Bytes::ZERO));
+        }
+        Transfer::BlockCopy => {
+            actions.extend(
+                specs(intent)
+                    .into_iter()
+                    .map(|(disk, spec)| block_copy(intent, disk, spec)),
+            );
+        }
+        Transfer::Nothing => {}
+    }
+}
+
+/// The new volume of each disk that is copied.
+fn specs<'a>(intent: &'a Intent<'_>) -> Vec<(&'a DiskPlacement, VolumeSpec)> {
+    let spec = |disk: &'a DiskPlacement| {
+        let backing = match &disk.carry {
+            Carry::Thin { base_to, .. } => {
+                Some((intent.way.path_of(base_to)?, base_format(intent, disk)?))
+            }
+            Carry::Stays | Carry::Copy | Carry::Media => None,
+        };
+        let at = disk.to.clone()?;
+        let path = disk.to_path.clone()?;
+        let (format, capacity) = (disk.format.clone(), disk.capacity);
+        Some((
+            disk,
+            VolumeSpec {
+                at,
+                path,
+                format,
+                capacity,
+                backing,
+            },
+        ))
+    };
+    intent
+        .disks
+        .iter()
+        .filter(|disk| disk.carry.is_copied())
+        .filter_map(spec)
+        .collect()
+}
+
+fn base_format(intent: &Intent<'_>, disk: &DiskPlacement) -> Option<VolumeFormat> {
+    let theirs = intent
+        .detail
+        .disks
+        .iter()
+        .find(|theirs| theirs.target == disk.target)?;
+    Some(theirs.backing.first()?.format.clone())
+}
+
+/// Removes a volume of this move once nothing uses it.
+pub(super) fn delete(
+    intent: &Intent<'_>,
+    at: &VolumeRef,
+    replaced_by: Option<VolumeRef>,
+    only_if_unused: bool,
+) -> Action {
+    Action::DeleteVolume {
+        at: at.clone(),
+        seen_by: seen_by(intent, at),
+        replaced_by,
+        only_if_unused,
+    }
+}
+
+/// Every host whose daemon can see the storage of a volume.
+fn seen_by(intent: &Intent<'_>, at: &VolumeRef) -> Vec<HostName> {
+    let way = &intent.way;
+    let named = way.desired.pool_named(&at.pool, &at.host);
+    let storage = way
+        .observed
+        .host(&at.host)
+        .and_then(|host| host.pools.get(&at.pool)?.storage.as_ref());
+    let sees = |host: &HostName, reading: &crate::observed::Host| {
+        let declared = way.desired.is_shared(&named)
+            && reading
+                .pools
+                .contains_key(&way.desired.pool_on(&named, host));
+        let known = storage.is_some()
+            && reading
+                .pools
+                .values()
+                .any(|pool| pool.storage.as_ref() == storage);
+        *host == at.host || declared || known
+    };
+    let hosts = way
+        .observed
+        .reached()
+        .filter(|(host, reading)| sees(host, reading));
+    hosts.map(|(host, _)| host.clone()).collect()
+}
+
+fn options(intent: &Intent<'_>) -> MigrationOptions {
+    let host = intent.way.desired.hosts.get(intent.way.to);
+    let copied: Vec<_> = intent
+        .disks
+        .iter()
+        .filter(|disk| disk.carry.is_copied())
+        .collect();
+    let thin = copied.iter().any(|disk| disk.carry.is_thin());
+    let copy = match (copied.is_empty(), thin) {
+        (true, _) => CopyMode::None,
+        (false, true) => CopyMode::Incremental,
+        (false, false) => CopyMode::Full,
+    };
+    let settings = &intent.settings;
+    MigrationOptions {
+        driver: settings.driver,
+        peer_uri: host
+            .map(|host| host.peer_uri.clone().unwrap_or_else(|| host.uri.clone()))
+            .unwrap_or_default(),
+        address: host.and_then(|host| host.address.clone()),
+        copy,
+        disks: copied.iter().map(|disk| disk.target.clone()).collect(),
+        rewrite: intent.rewrite.clone(),
+        bandwidth: settings.bandwidth,
+        max_downtime: settings.max_downtime,
+        on_stall: settings.on_stall.clone(),
+        stall_after: settings.stall_after,
+        compression: settings.compression.clone(),
+        connections: settings.connections,
+        tls: settings.tls,
+    }
+}
+
+fn mark(intent: &Intent<'_>) -> MoveMark {
+    let copied = || intent.disks.iter().filter(|disk| disk.carry.is_copied());
+    let names = |at: &VolumeRef| (at.pool.clone(), at.volume.clone());
+    let new_base = |disk: &DiskPlacement| match &disk.carry {
+        Carry::Thin { base_from, base_to }
+            if !intent.way.is_base_in_place(base_from, base_to)
+                && intent.way.observed.volume(base_to).is_none() =>
+        {
+            Some(names(base_to))
+        }
+        Carry::Thin { .. } | Carry::Stays | Carry::Copy | Carry::Media => None,
+    };
+    MoveMark {
+        version: MoveMark::VERSION,
+        from: intent.way.from.clone(),
+        from_uuid: intent.source.uuid.clone(),
+        to: intent.way.to.clone(),
+        to_uuid: intent.destination.uuid.clone(),
+        was_active: intent.starts || intent.vm.power.is_active(),
+        complete: false,
+        source_volumes: copied()
+            .filter_map(|disk| disk.from.as_ref().map(names))
+            .collect(),
+        created_volumes: copied()
+            .filter_map(|disk| disk.to.as_ref().map(names))
+            .collect(),
+        created_bases: copied().filter_map(new_base).collect(),
+    }
+}
+
+fn block_copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> (Action, Bytes) {
+    let copy = Action::BlockCopy {
+        host: intent.way.to.clone(),
+        vm: intent.name.clone(),
+        disk: disk.target.clone(),
+        path: spec.path,
+        format: spec.format,
+        shallow: spec.backing.is_some(),
+        bandwidth: intent.settings.bandwidth,
+    };
+    (copy, disk.allocation)
+}

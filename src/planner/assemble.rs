@@ -1,0 +1,279 @@
+//! Intents to a plan: scheduled, every reason to wait an edge, steps in order of their start.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::choose::Intent;
+use super::derive::{Derived, derive};
+use super::room;
+use super::schedule::{Schedule, Stuck, schedule};
+use crate::definition;
+use crate::desired::Desired;
+use crate::model::{Bytes, Millis, VmName};
+use crate::observed::Observed;
+use crate::plan::{
+    Action, Capacity, Change, DefinitionChange, Dependency, FORMAT_VERSION, Finding, Move, Plan,
+    Resource, Severity, Step, StepId, Why,
+};
+
+/// Makes the plan. Moves that never find room become findings, and what depends on them goes with them.
+pub(super) fn assemble(
+    desired: &Desired,
+    observed: &Observed,
+    mut intents: Vec<Intent<'_>>,
+    changes: Vec<Change>,
+    mut findings: Vec<Finding>,
+) -> Plan {
+    let capacities = room::capacities(desired, observed);
+    let slots = room::slots(desired, observed);
+    let (derived, schedule) = loop {
+        let derived = derive(&intents);
+        let schedule = schedule(&derived, &capacities, &slots);
+        let stuck = stuck_vms(&derived, &schedule);
+        if stuck.is_empty() {
+            break (derived, schedule);
+        }
+        for (vm, chain) in &stuck {
+            findings.extend(no_room(&intents, vm, chain));
+        }
+        intents.retain(|intent| !stuck.contains_key(intent.name));
+    };
+    let steps = ordered(derived, &schedule, &capacities);
+    let moves = moves(&intents, &steps, &mut findings);
+    findings.sort();
+    findings.dedup();
+    let makespan = steps
+        .iter()
+        .map(|step| step.start.plus(step.forecast.duration))
+        .max();
+    let used: BTreeSet<&Resource> = steps
+        .iter()
+        .flat_map(|step| step.takes.iter().chain(&step.frees))
+        .map(|(resource, _)| resource)
+        .collect();
+    let touched: BTreeSet<_> = steps
+        .iter()
+        .flat_map(|step| step.slots.iter().cloned())
+        .collect();
+    Plan {
+        format_version: FORMAT_VERSION.into(),
+        changes,
+        moves,
+        findings,
+        capacities: capacities
+            .into_iter()
+            .filter(|capacity| used.contains(&capacity.resource))
+            .collect(),
+        slots: slots
+            .into_iter()
+            .filter(|(slot, _)| touched.contains(slot))
+            .collect(),
+        makespan: makespan.unwrap_or_default(),
+        steps,
+    }
+}
+
+/// The VMs of chains that cannot begin, each with the reason.
+fn stuck_vms<'s>(derived: &Derived, schedule: &'s Schedule) -> BTreeMap<VmName, &'s Stuck> {
+    let mut stuck = BTreeMap::new();
+    for chain in &schedule.stuck {
+        let steps = &derived.chains[chain.chain].steps;
+        for step in steps {
+            for vm in &derived.steps[*step].vms {
+                stuck.entry(vm.clone()).or_insert(chain);
+            }
+        }
+    }
+    stuck
+}
+
+fn amount(resource: &Resource, value: u64) -> String {
+    match resource {
+        Resource::Memory(_) | Resource::Pool(..) => Bytes(value).to_string(),
+        Resource::Vcpus(_) | Resource::Vms(_) => value.to_string(),
+    }
+}
+
+fn no_room(intents: &[Intent<'_>], vm: &VmName, stuck: &Stuck) -> Vec<Finding> {
+    let Some(intent) = intents.iter().find(|intent| intent.name == vm) else {
+        return Vec::new();
+    };
+    let finding = |(resource, needed, left): &(Resource, u64, u64)| {
+        let (code, host) = match resource {
+            Resource::Pool(host, _) => ("pool-space", host),
+            Resource::Memory(host) | Resource::Vcpus(host) | Resource::Vms(host) => {
+                ("capacity", host)
+            }
+        };
+        let (needs, has) = (amount(resource, *needed), amount(resource, *left));
+        Finding {
+            severity: Severity::Blocks,
+            code: code.into(),
+            vm: Some(vm.clone()),
+            host: Some(host.clone()),
+            message: format!(
+                "its move from {} to {} needs {needs} ({resource}), and {has} are left once every other move that can be made is made",
+                intent.way.from, intent.way.to
+            ),
+            remedy: format!(
+                "make room of {} there, or choose another place",
+                amount(resource, needed - left)
+            ),
+        }
+    };
+    stuck.short.iter().map(finding).collect()
+}
+
+/// Steps in order of their start, renumbered, with an edge for each wait for room.
+fn ordered(derived: Derived, schedule: &Schedule, capacities: &[Capacity]) -> Vec<Step> {
+    let mut order: Vec<usize> = (0..derived.steps.len()).collect();
+    order.sort_by_key(|index| (schedule.starts[*index], *index));
+    let mut place = vec![0; order.len()];
+    for (new, old) in order.iter().enumerate() {
+        place[*old] = new;
+    }
+    let mut old_steps: Vec<Option<Step>> = derived.steps.into_iter().map(Some).collect();
+    let mut steps = Vec::with_capacity(order.len());
+    for old in &order {
+        let Some(mut step) = old_steps[*old].take() else {
+            continue;
+        };
+        step.start = schedule.starts[*old];
+        for dependency in &mut step.after {
+            dependency.step = StepId(place[dependency.step.0]);
+        }
+        steps.push(step);
+    }
+    for capacity in capacities {
+        wait_for_room(&mut steps, capacity);
+    }
+    for step in &mut steps {
+        step.after.sort();
+        step.after.dedup_by_key(|dependency| dependency.step);
+    }
+    steps
+}
+
+/// Adds the waits for one resource.
+///
+/// Takes are numbered by their start, releases by their end. Each take waits for the shortest run of first releases
+/// with which everything taken up to it fits. The runs are nested, so whatever order the steps really take: when the
+/// last-numbered take under way has started, its releases are done, and all that can have been taken by then fits.
+fn wait_for_room(steps: &mut [Step], capacity: &Capacity) {
+    let of = |pairs: &[(Resource, u64)]| -> u64 {
+        pairs
+            .iter()
+            .filter(|(resource, _)| *resource == capacity.resource)
+            .map(|(_, amount)| amount)
+            .sum()
+    };
+    let takes: Vec<(usize, u64)> = steps
+        .iter()
+        .enumerate()
+        .map(|(id, step)| (id, of(&step.takes)))
+        .filter(|(_, amount)| *amount > 0)
+        .collect();
+    let mut releases: Vec<(Millis, usize, u64)> = steps
+        .iter()
+        .enumerate()
+        .map(|(id, step)| (step.start.plus(step.forecast.duration), id, of(&step.frees)))
+        .filter(|(_, _, amount)| *amount > 0)
+        .collect();
+    releases.sort_unstable();
+    let mut occupied = u128::from(capacity.used);
+    let mut freed: u128 = 0;
+    let mut needed = 0;
+    for (id, amount) in takes {
+        occupied += u128::from(amount);
+        while occupied > u128::from(capacity.limit) + freed && needed < releases.len() {
+            freed += u128::from(releases[needed].2);
+            needed += 1;
+        }
+        // Only the last one of the run and those that may end after it need an edge; the earlier takes of the run
+        // do not wait for this one, so all are named.
+        for (_, release, _) in &releases[..needed] {
+            steps[id].after.push(Dependency {
+                step: StepId(*release),
+                why: Why::FreesRoom,
+            });
+        }
+    }
+}
+
+fn moves(intents: &[Intent<'_>], steps: &[Step], findings: &mut Vec<Finding>) -> Vec<Move> {
+    let mut of_vm: BTreeMap<&VmName, Vec<StepId>> = BTreeMap::new();
+    for (index, step) in steps.iter().enumerate() {
+        for vm in &step.vms {
+            of_vm.entry(vm).or_default().push(StepId(index));
+        }
+    }
+    let mut moves = Vec::new();
+    for intent in intents {
+        let ids = of_vm.remove(intent.name).unwrap_or_default();
+        let own = || ids.iter().map(|id| &steps[id.0]);
+        let start = own().map(|step| step.start).min().unwrap_or_default();
+        let end = own()
+            .map(|step| step.start.plus(step.forecast.duration))
+            .max()
+            .unwrap_or_default();
+        moves.push(Move {
+            vm: intent.name.clone(),
+            kind: intent.kind,
+            reason: intent.reason.clone(),
+            from: intent.way.from.clone(),
+            to: intent.way.to.clone(),
+            reboots: intent.shuts_down,
+            memory: intent.vm.memory,
+            disks: intent.disks.clone(),
+            bytes: own().map(|step| step.forecast.bytes).sum(),
+            duration: Millis(end.0.saturating_sub(start.0)),
+            downtime: downtime(own()),
+            definition: definition_change(intent, findings),
+            steps: ids.clone(),
+        });
+    }
+    moves.sort_by(|one, other| (one.steps.first(), &one.vm).cmp(&(other.steps.first(), &other.vm)));
+    moves
+}
+
+/// From the request to shut down to the end of the start, or the pauses of live steps.
+fn downtime<'s>(steps: impl Iterator<Item = &'s Step>) -> Millis {
+    let mut down_since = None;
+    let mut total = Millis::ZERO;
+    for step in steps {
+        total = total.plus(step.forecast.downtime);
+        match (&step.action, down_since) {
+            (Action::ShutDown { .. }, None) => down_since = Some(step.start),
+            (Action::Start { .. }, Some(since)) => {
+                let up = step.start.plus(step.forecast.duration);
+                total = total.plus(Millis(up.0.saturating_sub(since.0)));
+                down_since = None;
+            }
+            _ => {}
+        }
+    }
+    total
+}
+
+fn definition_change(intent: &Intent<'_>, findings: &mut Vec<Finding>) -> Option<DefinitionChange> {
+    let before = &intent.detail.inactive_xml;
+    if intent.rewrite.is_empty() || before.is_empty() {
+        return None;
+    }
+    match definition::rewrite(before, &intent.rewrite) {
+        Ok(after) => Some(DefinitionChange {
+            before: before.clone(),
+            after,
+        }),
+        Err(error) => {
+            findings.push(Finding {
+                severity: Severity::Blocks,
+                code: "definition".into(),
+                vm: Some(intent.name.clone()),
+                host: Some(intent.way.from.clone()),
+                message: format!("its definition cannot be rewritten: {error}"),
+                remedy: "look at it with `virsh dumpxml`".into(),
+            });
+            None
+        }
+    }
+}

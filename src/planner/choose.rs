@@ -1,0 +1,456 @@
+//! How each VM gets to where it shall be: the rules are heard, and the method follows from what they refuse.
+
+use std::collections::BTreeSet;
+
+use super::difference::locate;
+use super::place::{Way, detail_of, differences, unknown_disks};
+use super::recover::{self, Remains};
+use crate::definition::Rewrite;
+use crate::desired::{self, ColdCopy, Desired, Method, MigrationSettings};
+use crate::model::{DiskTarget, HostName, VmName, VolumeRef};
+use crate::observed::{Host, Observed, Vm, VmDetail};
+use crate::plan::{Action, Difference, DiskPlacement, Finding, MoveKind, Severity};
+use crate::rules::{self, Case, Effect, Verdict};
+
+/// By which means a move carries the VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transfer {
+    /// A live migration.
+    Live,
+    /// Started paused, migrated, ended: host to host.
+    Direct,
+    /// Volume streams through this process.
+    Stream,
+    /// Block copy and pivot on one host.
+    BlockCopy,
+    /// Only what an earlier apply left to be done.
+    Nothing,
+}
+
+/// What shall happen to one VM; nothing about it is left open but the time.
+#[derive(Debug, Clone)]
+pub(super) struct Intent<'a> {
+    pub(super) name: &'a VmName,
+    pub(super) way: Way<'a>,
+    pub(super) vm: &'a Vm,
+    pub(super) detail: &'a VmDetail,
+    pub(super) source: &'a Host,
+    pub(super) destination: &'a Host,
+    pub(super) kind: MoveKind,
+    pub(super) transfer: Transfer,
+    pub(super) reason: String,
+    /// Whether it must be shut down for the move.
+    pub(super) shuts_down: bool,
+    /// Whether it must be started at the end.
+    pub(super) starts: bool,
+    pub(super) settings: MigrationSettings,
+    pub(super) disks: Vec<DiskPlacement>,
+    pub(super) rewrite: Rewrite,
+    /// What an earlier apply left to be done, before all else.
+    pub(super) prelude: Vec<Action>,
+    /// Bases at the destination that an earlier apply may have left half-written.
+    pub(super) stale_bases: BTreeSet<VolumeRef>,
+}
+
+/// What came of one VM of the manifest.
+#[derive(Debug, Default)]
+pub(super) struct Decision<'a> {
+    pub(super) changes: Vec<Difference>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) intent: Option<Intent<'a>>,
+}
+
+impl Decision<'_> {
+    fn is_blocked(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Blocks)
+    }
+}
+
+fn blocked(
+    name: &VmName,
+    code: &str,
+    host: Option<&HostName>,
+    message: String,
+    remedy: &str,
+) -> Finding {
+    Finding {
+        severity: Severity::Blocks,
+        code: code.into(),
+        vm: Some(name.clone()),
+        host: host.cloned(),
+        message,
+        remedy: remedy.into(),
+    }
+}
+
+/// Decides what shall happen to one VM.
+pub(super) fn decide<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
+    name: &'a VmName,
+    wanted: &'a desired::Vm,
+) -> Decision<'a> {
+    let mut decision = Decision::default();
+    let found = match locate(observed, name) {
+        Ok(found) => found,
+        Err(finding) => {
+            decision.findings.push(*finding);
+            return decision;
+        }
+    };
+    let remains = match recover::remains(observed, name, &found) {
+        Ok(remains) => remains,
+        Err(finding) => {
+            decision.changes.push(Difference::Unfinished {
+                found: finding.message.clone(),
+            });
+            decision.findings.push(*finding);
+            return decision;
+        }
+    };
+    if !remains.prelude.is_empty() {
+        decision.changes.push(Difference::Unfinished {
+            found: remains.found.clone(),
+        });
+    }
+    let (from, vm) = (remains.host, remains.vm);
+    let Some(detail) = detail_of(vm) else {
+        decision.findings.push(blocked(
+            name,
+            "reading-incomplete",
+            Some(from),
+            format!("{name} on {from} could not be looked into"),
+            "plan again; if it stays so, look at the host's libvirt log",
+        ));
+        return decision;
+    };
+    let way = Way {
+        desired,
+        observed,
+        wanted,
+        from,
+        to: &wanted.host,
+    };
+    decide_way(&mut decision, name, way, detail, remains);
+    decision
+}
+
+fn decide_way<'a>(
+    decision: &mut Decision<'a>,
+    name: &'a VmName,
+    way: Way<'a>,
+    detail: &'a VmDetail,
+    remains: Remains<'a>,
+) {
+    let Some((source, destination)) = ends(decision, name, &way) else {
+        return;
+    };
+    decision.findings.extend(missing_disks(name, &way, detail));
+    let settings = way.desired.settings(name, way.from, way.to);
+    let disks = way.disks(detail);
+    let differences = differences(&way, &disks);
+    let case = Case {
+        desired: way.desired,
+        observed: way.observed,
+        name,
+        vm: remains.vm,
+        detail,
+        from: way.from,
+        source,
+        to: way.to,
+        destination,
+        method: way.wanted.method,
+        settings: &settings,
+        disks: &disks,
+        discarded: &remains.discarded,
+    };
+    if differences.is_empty() || remains.is_under_way {
+        decision.intent = finish_only(
+            name,
+            way,
+            (source, destination),
+            detail,
+            &remains,
+            settings.clone(),
+        );
+        return;
+    }
+    let verdicts = rules::judge(&case);
+    let choice = choose(&case, &remains, &verdicts);
+    decision.changes.extend(differences);
+    decision
+        .findings
+        .extend(findings_of(&case, &choice, &verdicts));
+    if decision.is_blocked() {
+        return;
+    }
+    let rewrite = rewrite_of(&way, &case);
+    decision.intent = Some(Intent {
+        name,
+        way,
+        vm: remains.vm,
+        detail,
+        source,
+        destination,
+        kind: choice.kind,
+        transfer: choice.transfer,
+        reason: choice.reason,
+        shuts_down: choice.kind == MoveKind::Cold && remains.vm.power.is_active(),
+        starts: choice.kind == MoveKind::Cold,
+        settings,
+        disks,
+        rewrite,
+        prelude: remains.prelude,
+        stale_bases: remains.stale_bases,
+    });
+}
+
+/// The readings of both hosts, or a finding that says which is not there.
+fn ends<'a>(
+    decision: &mut Decision<'a>,
+    name: &VmName,
+    way: &Way<'a>,
+) -> Option<(&'a Host, &'a Host)> {
+    let source = way.observed.host(way.from)?;
+    let destination = way.observed.host(way.to);
+    if destination.is_none() {
+        decision.changes.push(Difference::Host {
+            is: way.from.clone(),
+            wanted: way.to.clone(),
+        });
+        decision.findings.push(blocked(
+            name,
+            "host-unreachable",
+            Some(way.to),
+            format!("its destination {} could not be read", way.to),
+            "make the host reachable, or choose another",
+        ));
+    }
+    Some((source, destination?))
+}
+
+fn rewrite_of(way: &Way<'_>, case: &Case<'_>) -> Rewrite {
+    let mut rewrite = way.rewrite(case.detail, case.disks);
+    for interface in case
+        .detail
+        .interfaces
+        .iter()
+        .filter(|_| case.changes_host())
+    {
+        match rules::connection(case, interface) {
+            Ok(source) if source != interface.source => {
+                rewrite.interfaces.insert(interface.mac.clone(), source);
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    rewrite
+}
+
+fn missing_disks(name: &VmName, way: &Way<'_>, detail: &VmDetail) -> Vec<Finding> {
+    let have: Vec<_> = detail
+        .disks
+        .iter()
+        .map(|disk| disk.target.to_string())
+        .collect();
+    let finding = |disk: DiskTarget| {
+        blocked(
+            name,
+            "disk-missing",
+            Some(way.from),
+            format!(
+                "the manifest names disk {disk}, but it has: {}",
+                have.join(", ")
+            ),
+            "name a disk that it has",
+        )
+    };
+    unknown_disks(way.wanted, detail)
+        .into_iter()
+        .map(finding)
+        .collect()
+}
+
+/// Nothing differs; what an earlier apply left is all there is to do.
+fn finish_only<'a>(
+    name: &'a VmName,
+    way: Way<'a>,
+    (source, destination): (&'a Host, &'a Host),
+    detail: &'a VmDetail,
+    remains: &Remains<'a>,
+    settings: MigrationSettings,
+) -> Option<Intent<'a>> {
+    let restart = remains.was_active && !remains.is_active_at_end;
+    if remains.prelude.is_empty() {
+        return None;
+    }
+    let mut prelude = remains.prelude.clone();
+    if restart {
+        // Before the mark goes, so that a later run still knows that the VM has to run.
+        let last = prelude.len() - 1;
+        let start = Action::Start {
+            host: way.from.clone(),
+            vm: name.clone(),
+            not_active_on: Vec::new(),
+        };
+        prelude.insert(last, start);
+    }
+    Some(Intent {
+        name,
+        way,
+        vm: remains.vm,
+        detail,
+        source,
+        destination,
+        kind: MoveKind::Finish,
+        transfer: Transfer::Nothing,
+        reason: remains.found.clone(),
+        shuts_down: false,
+        starts: false,
+        settings,
+        disks: Vec::new(),
+        rewrite: Rewrite::default(),
+        prelude,
+        stale_bases: remains.stale_bases.clone(),
+    })
+}
+
+#[derive(Debug)]
+struct Choice {
+    kind: MoveKind,
+    transfer: Transfer,
+    reason: String,
+    /// Set when the manifest's method or setting is refused by a rule.
+    refused: Option<Effect>,
+}
+
+fn refusal(verdicts: &[Verdict], effect: Effect) -> Option<&Verdict> {
+    verdicts.iter().find(|verdict| verdict.effect == effect)
+}
+
+fn choose(case: &Case<'_>, remains: &Remains<'_>, verdicts: &[Verdict]) -> Choice {
+    let runs = case.is_active();
+    let must_run = runs || remains.was_active;
+    if !case.changes_host() {
+        let transfer = if runs {
+            Transfer::BlockCopy
+        } else {
+            Transfer::Stream
+        };
+        let reason = if runs {
+            "on one host, while it runs"
+        } else {
+            "on one host, while it is off"
+        };
+        return Choice {
+            kind: MoveKind::DiskOnly,
+            transfer,
+            reason: reason.into(),
+            refused: None,
+        };
+    }
+    let no_live = refusal(verdicts, Effect::RefusesLive);
+    if runs && case.method != Method::Cold {
+        match (no_live, case.method) {
+            (None, _) => {
+                let reason = if case.method == Method::Live {
+                    "asked for in the manifest"
+                } else {
+                    "nothing speaks against it"
+                };
+                return Choice {
+                    kind: MoveKind::Live,
+                    transfer: Transfer::Live,
+                    reason: reason.into(),
+                    refused: None,
+                };
+            }
+            (Some(verdict), Method::Live) => {
+                return Choice {
+                    kind: MoveKind::Live,
+                    transfer: Transfer::Live,
+                    reason: verdict.code.into(),
+                    refused: Some(Effect::RefusesLive),
+                };
+            }
+            (Some(_), Method::Auto | Method::Cold) => {}
+        }
+    }
+    let kind = if must_run {
+        MoveKind::Cold
+    } else {
+        MoveKind::Offline
+    };
+    let reason = match (runs, no_live, case.method) {
+        (true, Some(verdict), Method::Auto) => format!("{}: {}", verdict.code, verdict.message),
+        (true, _, _) => "asked for in the manifest".into(),
+        (false, _, _) if must_run => "an earlier apply shut it down for this move".into(),
+        (false, _, _) => "it is off and stays off".into(),
+    };
+    let (transfer, refused) = transfer(case.settings.cold_copy, verdicts);
+    Choice {
+        kind,
+        transfer,
+        reason,
+        refused,
+    }
+}
+
+fn transfer(asked: ColdCopy, verdicts: &[Verdict]) -> (Transfer, Option<Effect>) {
+    let no_direct = refusal(verdicts, Effect::RefusesDirect).map(|_| Effect::RefusesDirect);
+    let no_stream = refusal(verdicts, Effect::RefusesStream).map(|_| Effect::RefusesStream);
+    match asked {
+        ColdCopy::Direct => (Transfer::Direct, no_direct),
+        ColdCopy::Stream => (Transfer::Stream, no_stream),
+        ColdCopy::Auto if no_direct.is_none() => (Transfer::Direct, None),
+        ColdCopy::Auto => (Transfer::Stream, no_stream.and(no_direct)),
+    }
+}
+
+/// The verdicts as findings: those that decide stand as they are, those about a method that is not taken are left
+/// out, and one about a method that the manifest insists on blocks.
+fn findings_of(case: &Case<'_>, choice: &Choice, verdicts: &[Verdict]) -> Vec<Finding> {
+    let severity = |verdict: &Verdict| match verdict.effect {
+        Effect::Blocks => Some(Severity::Blocks),
+        Effect::Risk => Some(Severity::Risk),
+        Effect::Note => Some(Severity::Note),
+        Effect::RefusesLive | Effect::RefusesDirect | Effect::RefusesStream => {
+            let both = choice.refused == Some(Effect::RefusesDirect)
+                || choice.refused == Some(Effect::RefusesStream);
+            let copy = matches!(
+                verdict.effect,
+                Effect::RefusesDirect | Effect::RefusesStream
+            );
+            (choice.refused == Some(verdict.effect) || (both && copy)).then_some(Severity::Blocks)
+        }
+    };
+    let mut findings = Vec::new();
+    for verdict in verdicts {
+        if let Some(severity) = severity(verdict) {
+            findings.push(Finding {
+                severity,
+                code: verdict.code.into(),
+                vm: Some(case.name.clone()),
+                host: verdict.host.clone(),
+                message: verdict.message.clone(),
+                remedy: verdict.remedy.clone(),
+            });
+        }
+    }
+    if choice.kind == MoveKind::Cold && case.is_active() && choice.refused.is_none() {
+        findings.push(Finding {
+            severity: Severity::Note,
+            code: "reboot".into(),
+            vm: Some(case.name.clone()),
+            host: Some(case.from.clone()),
+            message: format!(
+                "it is shut down on {} and started on {}",
+                case.from, case.to
+            ),
+            remedy: "set `method: live` at the VM if it must not be rebooted".into(),
+        });
+    }
+    findings
+}

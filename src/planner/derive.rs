@@ -1,0 +1,286 @@
+//! The steps of all moves and what each waits for: a chain for each VM, and the bases that several chains share.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::acts::{actions, delete, slots};
+use super::choose::Intent;
+use super::estimate::forecast;
+use super::room;
+use crate::model::Millis;
+use crate::model::{Bytes, VmName, VolumeRef};
+use crate::plan::{Action, Carry, Dependency, DiskPlacement, Slot, Step, StepId, VolumeSpec, Why};
+
+/// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    /// Its steps, by their place in [`Derived::steps`], in their order.
+    pub(super) steps: Vec<usize>,
+    /// Whose move it is; `None` for a base that several clones share.
+    pub(super) vm: Option<VmName>,
+}
+
+/// All steps, not yet in order of time. A [`StepId`] here is the place in `steps`.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    pub(super) steps: Vec<Step>,
+    pub(super) chains: Vec<Chain>,
+    bases: BTreeMap<VolumeRef, StepId>,
+    /// Bases that an earlier apply may have left half-written, and that nothing uses.
+    stale: BTreeSet<VolumeRef>,
+}
+
+/// The steps of all moves.
+pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
+    let stale = intents
+        .iter()
+        .flat_map(|intent| intent.stale_bases.iter().cloned());
+    let mut derived = Derived {
+        stale: stale.collect(),
+        ..Derived::default()
+    };
+    for intent in intents {
+        derived.add(intent);
+    }
+    derived.add_unused_bases(intents);
+    derived.remove_stale_bases(intents);
+    derived
+}
+
+impl Derived {
+    fn push(
+        &mut self,
+        intent: &Intent<'_>,
+        action: Action,
+        size: Bytes,
+        after: Vec<Dependency>,
+    ) -> StepId {
+        let id = StepId(self.steps.len());
+        let forecast = forecast(intent, &action, size);
+        self.steps.push(Step {
+            action,
+            vms: vec![intent.name.clone()],
+            after,
+            takes: Vec::new(),
+            frees: Vec::new(),
+            slots: Vec::new(),
+            start: Millis::ZERO,
+            forecast,
+        });
+        id
+    }
+
+    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones.
+    fn base(&mut self, intent: &Intent<'_>, disk: &DiskPlacement) -> Option<StepId> {
+        let Carry::Thin { base_from, base_to } = &disk.carry else {
+            return None;
+        };
+        if intent.way.is_base_in_place(base_from, base_to) {
+            return None;
+        }
+        if let Some(id) = self.bases.get(base_to) {
+            let vms = &mut self.steps[id.0].vms;
+            if !vms.contains(intent.name) {
+                vms.push(intent.name.clone());
+            }
+            return Some(*id);
+        }
+        let layer = intent
+            .detail
+            .disks
+            .iter()
+            .find(|theirs| theirs.target == disk.target)?
+            .backing
+            .first()?;
+        let size = layer.allocation.unwrap_or_default();
+        let stale = self.stale.contains(base_to);
+        let there = intent.way.observed.volume(base_to).is_some() && !stale;
+        let action = if there {
+            Action::VerifyVolume {
+                from: base_from.clone(),
+                to: base_to.clone(),
+            }
+        } else {
+            Action::CopyVolume {
+                from: base_from.clone(),
+                spec: VolumeSpec {
+                    at: base_to.clone(),
+                    path: intent.way.path_of(base_to)?,
+                    format: layer.format.clone(),
+                    capacity: layer.capacity.unwrap_or_default(),
+                    backing: None,
+                },
+            }
+        };
+        let mut chain = Vec::new();
+        if stale {
+            let gone = self.push(
+                intent,
+                delete(intent, base_to, None, false),
+                Bytes::ZERO,
+                Vec::new(),
+            );
+            chain.push(gone.0);
+        }
+        let after = chain.last().map(|last| Dependency {
+            step: StepId(*last),
+            why: Why::BaseFirst,
+        });
+        let id = self.push(intent, action, size, after.into_iter().collect());
+        chain.push(id.0);
+        let step = &mut self.steps[id.0];
+        step.slots = vec![
+            Slot::Out(base_from.host.clone()),
+            Slot::In(base_to.host.clone()),
+        ];
+        if !there {
+            step.takes = vec![(room::pool(&intent.way, base_to), size.0)];
+        }
+        self.bases.insert(base_to.clone(), id);
+        self.chains.push(Chain {
+            steps: vec![id.0],
+            vm: None,
+        });
+        Some(id)
+    }
+
+    fn add(&mut self, intent: &Intent<'_>) {
+        let mut chain: Vec<StepId> = Vec::new();
+        for (action, size) in actions(intent) {
+            let after = chain.last().map(|last| Dependency {
+                step: *last,
+                why: why(&action),
+            });
+            let slots = slots(intent, &action);
+            let frees = room::frees(intent, &action);
+            let id = self.push(intent, action, size, after.into_iter().collect());
+            self.steps[id.0].slots = slots;
+            self.steps[id.0].frees = frees;
+            chain.push(id);
+        }
+        // A move that has begun must find all its room, so it takes everything with its first step.
+        if let Some(first) = chain.first() {
+            self.steps[first.0].takes = room::takes(intent);
+        }
+        let bases: Vec<StepId> = intent
+            .disks
+            .iter()
+            .filter_map(|disk| self.base(intent, disk))
+            .collect();
+        self.wait_for_bases(&chain, &bases);
+        let steps = chain.into_iter().map(|id| id.0).collect();
+        self.chains.push(Chain {
+            steps,
+            vm: Some(intent.name.clone()),
+        });
+    }
+
+    /// A new base waits for the mark that names it as ours, and what stands on it waits for the base.
+    fn wait_for_bases(&mut self, chain: &[StepId], bases: &[StepId]) {
+        let is =
+            |steps: &[Step], id: &StepId, wanted: fn(&Action) -> bool| wanted(&steps[id.0].action);
+        let mark = chain.iter().find(|id| {
+            is(&self.steps, id, |action| {
+                matches!(action, Action::Mark { .. })
+            })
+        });
+        for base in bases {
+            let unmarked = self.steps[base.0].after.is_empty();
+            let made = matches!(self.steps[base.0].action, Action::CopyVolume { .. });
+            if let (Some(mark), true, true) = (mark, unmarked, made) {
+                self.steps[base.0].after.push(Dependency {
+                    step: *mark,
+                    why: Why::SameVm,
+                });
+            }
+        }
+        let first = chain.iter().find(|id| {
+            is(&self.steps, id, |action| {
+                matches!(
+                    action,
+                    Action::CreateVolume { .. } | Action::CopyVolume { .. }
+                )
+            })
+        });
+        if let Some(first) = first {
+            let on = bases.iter().map(|base| Dependency {
+                step: *base,
+                why: Why::BaseFirst,
+            });
+            self.steps[first.0].after.extend(on);
+        }
+    }
+
+    /// Bases that may have lost their last user, where the manifest says that they go.
+    fn add_unused_bases(&mut self, intents: &[Intent<'_>]) {
+        let mut done: Vec<&VolumeRef> = Vec::new();
+        for intent in intents
+            .iter()
+            .filter(|intent| intent.settings.remove_unused_bases)
+        {
+            for disk in &intent.disks {
+                let Carry::Thin { base_from, base_to } = &disk.carry else {
+                    continue;
+                };
+                if done.contains(&base_from) || intent.way.is_base_in_place(base_from, base_to) {
+                    continue;
+                }
+                done.push(base_from);
+                let clones: Vec<_> = intents
+                    .iter()
+                    .filter(|other| leaves(other, base_from))
+                    .collect();
+                let after = self.ends_of(&clones);
+                let action = delete(intent, base_from, Some(base_to.clone()), true);
+                let id = self.push(intent, action, Bytes::ZERO, after);
+                self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
+                self.chains.push(Chain {
+                    steps: vec![id.0],
+                    vm: None,
+                });
+            }
+        }
+    }
+
+    /// Half-written bases that no move of this plan writes anew.
+    fn remove_stale_bases(&mut self, intents: &[Intent<'_>]) {
+        for base in self.stale.clone() {
+            let owner = intents
+                .iter()
+                .find(|intent| intent.stale_bases.contains(&base));
+            if let (Some(owner), false) = (owner, self.bases.contains_key(&base)) {
+                let after = self.ends_of(&[owner]);
+                let id = self.push(owner, delete(owner, &base, None, true), Bytes::ZERO, after);
+                self.chains.push(Chain {
+                    steps: vec![id.0],
+                    vm: None,
+                });
+            }
+        }
+    }
+
+    fn ends_of(&self, intents: &[&Intent<'_>]) -> Vec<Dependency> {
+        let of = |chain: &Chain| {
+            let vm = chain.vm.as_ref()?;
+            let last = chain.steps.last()?;
+            let wanted = intents.iter().any(|intent| intent.name == vm);
+            wanted.then_some(Dependency {
+                step: StepId(*last),
+                why: Why::CopyBeforeDelete,
+            })
+        };
+        self.chains.iter().filter_map(of).collect()
+    }
+}
+
+fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
+    let from = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_from, .. } if base_from == base);
+    intent.disks.iter().any(from)
+}
+
+fn why(action: &Action) -> Why {
+    if matches!(action, Action::DeleteVolume { .. }) {
+        Why::CopyBeforeDelete
+    } else {
+        Why::SameVm
+    }
+}

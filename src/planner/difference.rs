@@ -1,0 +1,76 @@
+//! Where a VM of the manifest is.
+
+use crate::model::{HostName, VmName};
+use crate::observed::{Observed, Reading, Vm};
+use crate::plan::{Finding, Severity};
+
+/// The places where a VM of one name was found, with one UUID.
+#[derive(Debug, Clone)]
+pub(super) struct Found<'a> {
+    /// Host and VM, in order of host name; one, or two after a move that did not end.
+    pub(super) places: Vec<(&'a HostName, &'a Vm)>,
+}
+
+/// Finds a VM, or says why no move of it can be planned.
+pub(super) fn locate<'a>(
+    observed: &'a Observed,
+    name: &'a VmName,
+) -> Result<Found<'a>, Box<Finding>> {
+    let places: Vec<_> = observed.hosts_of(name).collect();
+    let finding = |code: &str, host: Option<&HostName>, message: String, remedy: String| {
+        Box::new(Finding {
+            severity: Severity::Blocks,
+            code: code.into(),
+            vm: Some(name.clone()),
+            host: host.cloned(),
+            message,
+            remedy,
+        })
+    };
+    let Some((first, first_vm)) = places.first() else {
+        let silent: Vec<_> = observed
+            .hosts
+            .iter()
+            .filter(|(_, reading)| matches!(reading, Reading::Unreachable { .. }))
+            .map(|(host, _)| host.to_string())
+            .collect();
+        return Err(if silent.is_empty() {
+            finding(
+                "vm-missing",
+                None,
+                format!("no host has a VM named {name}"),
+                "create it, or remove it from the manifest; Domicile moves VMs and does not create them".into(),
+            )
+        } else {
+            finding(
+                "vm-missing",
+                None,
+                format!(
+                    "no host that answered has a VM named {name}; not read: {}",
+                    silent.join(", ")
+                ),
+                "make the hosts reachable that could not be read".into(),
+            )
+        });
+    };
+    let marked = places.iter().any(|(_, vm)| {
+        vm.detail
+            .as_ref()
+            .is_some_and(|detail| detail.mark.is_some())
+    });
+    let same = places.iter().all(|(_, vm)| vm.uuid == first_vm.uuid);
+    if places.len() == 1 || (places.len() == 2 && marked && same) {
+        return Ok(Found { places });
+    }
+    let list: Vec<_> = places
+        .iter()
+        .map(|(host, vm)| format!("{host} ({})", vm.power.in_words()))
+        .collect();
+    Err(finding(
+        "vm-twice",
+        Some(first),
+        format!("VMs of this name are on several hosts: {}", list.join(", ")),
+        "find out which of them is right, and rename or remove the others; Domicile does not guess"
+            .into(),
+    ))
+}

@@ -1,0 +1,79 @@
+//! Forecasts. They rest on what was read and on the manifest's rate; a forecast never decides what is done.
+
+use crate::model::{Bytes, BytesPerSecond, Millis};
+use crate::plan::{Action, Forecast};
+
+use super::choose::Intent;
+use super::place::copied_bytes;
+
+/// The rate that is assumed where the manifest names none: what a link of 1 Gbit/s carries.
+const RATE_ASSUMED: BytesPerSecond = BytesPerSecond(117_000_000);
+/// A call or a few of them.
+const CALLS: Millis = Millis(100);
+/// Setting up and ending a migration.
+const MIGRATION_OVERHEAD: Millis = Millis(1500);
+/// A guest's way from the request to its end.
+const SHUTDOWN: Millis = Millis::from_secs(15);
+/// From the start to a guest that runs; its own boot is not counted, nobody can see it from outside.
+const START: Millis = Millis::from_secs(1);
+
+/// The rate at which a move of this VM carries bytes.
+pub(super) fn rate(intent: &Intent<'_>) -> BytesPerSecond {
+    intent.settings.bandwidth.unwrap_or(RATE_ASSUMED)
+}
+
+fn carried(intent: &Intent<'_>, bytes: Bytes, overhead: Millis) -> Forecast {
+    let duration = rate(intent).time_for(bytes).plus(overhead);
+    Forecast {
+        duration,
+        bytes,
+        downtime: Millis::ZERO,
+    }
+}
+
+/// What a step of this move will take. `size` is what a copy of one volume carries.
+pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> Forecast {
+    let calls = Forecast {
+        duration: CALLS,
+        ..Forecast::default()
+    };
+    match action {
+        Action::MigrateLive { .. } => {
+            let bytes = intent.vm.memory.plus(copied_bytes(&intent.disks));
+            let downtime = intent.settings.max_downtime;
+            Forecast {
+                downtime,
+                ..carried(intent, bytes, MIGRATION_OVERHEAD)
+            }
+        }
+        Action::MigratePaused { .. } => {
+            carried(intent, copied_bytes(&intent.disks), MIGRATION_OVERHEAD)
+        }
+        Action::CopyVolume { .. } | Action::BlockCopy { .. } => carried(intent, size, CALLS),
+        // Both ends are read through this process.
+        Action::VerifyVolume { .. } => {
+            let read = carried(intent, size.plus(size), CALLS);
+            Forecast {
+                bytes: Bytes::ZERO,
+                ..read
+            }
+        }
+        Action::ShutDown { .. } => Forecast {
+            duration: SHUTDOWN,
+            ..Forecast::default()
+        },
+        Action::Start { .. } => Forecast {
+            duration: START,
+            ..Forecast::default()
+        },
+        Action::Mark { .. }
+        | Action::Unmark { .. }
+        | Action::CreateVolume { .. }
+        | Action::DeleteVolume { .. }
+        | Action::Define { .. }
+        | Action::Redefine { .. }
+        | Action::Undefine { .. }
+        | Action::Resume { .. }
+        | Action::AwaitMigration { .. } => calls,
+    }
+}

@@ -1,0 +1,431 @@
+//! What an earlier apply left unfinished, and the one safe way out of each state.
+//!
+//! A mark in a VM's metadata says from where to where it was being moved and which volumes were created for that.
+//! Together with where the VM is now and whether it runs, that decides:
+//!
+//! | source | destination | way out |
+//! |---|---|---|
+//! | any, a migration of ours under way | any | await it, then go forward |
+//! | absent | running, or off with complete copies | forward: start it where it was to run, remove the source's volumes |
+//! | off | running | forward, and remove the source's definition |
+//! | off | off, copies complete | forward, likewise |
+//! | running, paused or off | absent, or off with incomplete copies | back: remove what was created, begin again |
+//! | running | running | none: nothing is done, a person must look |
+//!
+//! Copies are known to be complete when the mark at the destination says so, or when the source's definition is gone:
+//! libvirt removes it only after the destination has taken over.
+
+use std::collections::BTreeSet;
+
+use super::difference::Found;
+use crate::model::{
+    BackingLayer, HostName, JobKind, MoveMark, PoolName, RunState, VmName, VolumeName, VolumeRef,
+};
+use crate::observed::{Disk, Observed, Reading, Vm};
+use crate::plan::{Action, Finding, Severity};
+
+/// What an earlier apply left of one VM's move.
+#[derive(Debug, Clone)]
+pub(super) struct Remains<'a> {
+    /// Where the VM is once the prelude is done.
+    pub(super) host: &'a HostName,
+    /// The VM as read there.
+    pub(super) vm: &'a Vm,
+    /// What was found, in a sentence.
+    pub(super) found: String,
+    /// What must be done before anything else.
+    pub(super) prelude: Vec<Action>,
+    /// Volumes that the prelude removes.
+    pub(super) discarded: BTreeSet<VolumeRef>,
+    /// Bases at the destination that may be half-written.
+    pub(super) stale_bases: BTreeSet<VolumeRef>,
+    /// Whether the VM ran before the earlier apply.
+    pub(super) was_active: bool,
+    /// Whether it runs once the prelude is done.
+    pub(super) is_active_at_end: bool,
+    /// Whether the prelude must be through before the VM can be compared with the manifest again.
+    pub(super) is_under_way: bool,
+}
+
+fn mark_of(vm: &Vm) -> Option<&MoveMark> {
+    vm.detail.as_ref()?.mark.as_ref()
+}
+
+fn migrates(vm: &Vm) -> bool {
+    vm.detail
+        .as_ref()
+        .is_some_and(|detail| detail.job == Some(JobKind::MigrationOut))
+}
+
+fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
+    let at = |(pool, volume): &(_, _)| VolumeRef {
+        host: host.clone(),
+        pool: Clone::clone(pool),
+        volume: Clone::clone(volume),
+    };
+    volumes.iter().map(at).collect()
+}
+
+/// Finds out what is left of an earlier apply's move of this VM.
+pub(super) fn remains<'a>(
+    observed: &'a Observed,
+    name: &'a VmName,
+    found: &Found<'a>,
+) -> Result<Remains<'a>, Box<Finding>> {
+    let marked = found.places.iter().find_map(|(_, vm)| mark_of(vm));
+    let (host, vm) = found.places[0];
+    let Some(mark) = marked else {
+        return Ok(Remains {
+            host,
+            vm,
+            found: String::new(),
+            prelude: Vec::new(),
+            discarded: BTreeSet::new(),
+            stale_bases: BTreeSet::new(),
+            was_active: vm.power.is_active(),
+            is_active_at_end: vm.power.is_active(),
+            is_under_way: false,
+        });
+    };
+    let source = host_of(observed, name, &mark.from_uuid, &mark.from)?;
+    let destination = host_of(observed, name, &mark.to_uuid, &mark.to)?;
+    if source == destination {
+        return Ok(disk_only(observed, name, mark, host, vm));
+    }
+    let place = |wanted: &HostName| {
+        found
+            .places
+            .iter()
+            .find(|(host, _)| *host == wanted)
+            .map(|(_, vm)| *vm)
+    };
+    let strange = found
+        .places
+        .iter()
+        .find(|(host, _)| *host != source && *host != destination);
+    if let Some((host, _)) = strange {
+        return Err(Box::new(unclear(
+            name,
+            host,
+            mark,
+            "it is on a host that its mark does not name",
+        )));
+    }
+    let record = Record {
+        observed,
+        name,
+        mark,
+        source,
+        destination,
+    };
+    match (place(source), place(destination)) {
+        (Some(here), Some(there)) => record.both(here, there),
+        (Some(here), None) if migrates(here) => Ok(record.awaiting(here)),
+        (Some(here), None) => Ok(record.back(here, None)),
+        (None, Some(there)) => Ok(record.forward(None, there)),
+        (None, None) => Err(Box::new(unclear(
+            name,
+            source,
+            mark,
+            "it is on neither of the hosts that its mark names",
+        ))),
+    }
+}
+
+fn host_of<'a>(
+    observed: &'a Observed,
+    vm: &VmName,
+    uuid: &str,
+    named: &HostName,
+) -> Result<&'a HostName, Box<Finding>> {
+    let by_uuid = observed
+        .reached()
+        .find(|(_, host)| host.uuid == uuid)
+        .map(|(name, _)| name);
+    by_uuid.ok_or_else(|| {
+        let silent = observed.hosts.values().any(|reading| matches!(reading, Reading::Unreachable { .. }));
+        let hint = if silent { "make the hosts reachable that could not be read" } else { "add it to the manifest" };
+        Box::new(Finding {
+            severity: Severity::Blocks,
+            code: "unfinished".into(),
+            vm: Some(vm.clone()),
+            host: Some(named.clone()),
+            message: format!("an earlier apply left its move unfinished, and {named} (host UUID {uuid}), which took part, is not among the hosts that were read"),
+            remedy: hint.into(),
+        })
+    })
+}
+
+fn unclear(vm: &VmName, host: &HostName, mark: &MoveMark, saw: &str) -> Finding {
+    Finding {
+        severity: Severity::Blocks,
+        code: "unfinished".into(),
+        vm: Some(vm.clone()),
+        host: Some(host.clone()),
+        message: format!(
+            "an earlier apply left its move from {} to {} unfinished: {saw}",
+            mark.from, mark.to
+        ),
+        remedy: format!(
+            "look at it with `virsh dominfo {vm}` and at its console on both hosts, end the copy that is wrong with `virsh destroy`, then plan again"
+        ),
+    }
+}
+
+struct Record<'a, 'm> {
+    observed: &'a Observed,
+    name: &'a VmName,
+    mark: &'m MoveMark,
+    source: &'a HostName,
+    destination: &'a HostName,
+}
+
+impl<'a> Record<'a, '_> {
+    fn both(&self, here: &'a Vm, there: &'a Vm) -> Result<Remains<'a>, Box<Finding>> {
+        if migrates(here) {
+            return Ok(self.awaiting(here));
+        }
+        let complete = mark_of(there).is_some_and(|mark| mark.complete);
+        match (here.power.state, there.power.state) {
+            // What libvirt leaves at the source when only the confirmation was lost: the guest is at the
+            // destination, and the source must not run again.
+            (RunState::ShutOff, RunState::Running) => Ok(self.forward(Some(here), there)),
+            (RunState::ShutOff, RunState::Paused) if there.power.reason == "user" => {
+                Ok(self.forward(Some(here), there))
+            }
+            (RunState::ShutOff, RunState::ShutOff) if complete => {
+                Ok(self.forward(Some(here), there))
+            }
+            (RunState::Running | RunState::Paused | RunState::ShutOff, RunState::ShutOff) => {
+                Ok(self.back(here, Some(there)))
+            }
+            _ => Err(Box::new(unclear(
+                self.name,
+                self.source,
+                self.mark,
+                &format!(
+                    "it is {} on {} and {} on {}",
+                    here.power.in_words(),
+                    self.source,
+                    there.power.in_words(),
+                    self.destination
+                ),
+            ))),
+        }
+    }
+
+    /// Whether any VM at the destination was seen to stand on the base; then its copy was complete.
+    fn is_base_used(&self, base: &VolumeRef) -> bool {
+        let on_it = |disk: &Disk| {
+            let layer = |layer: &BackingLayer| {
+                layer.volume.as_ref() == Some(&(base.pool.clone(), base.volume.clone()))
+            };
+            disk.backing.iter().any(layer)
+        };
+        let vms = self
+            .observed
+            .host(&base.host)
+            .into_iter()
+            .flat_map(|host| host.vms.values());
+        vms.filter_map(|vm| vm.detail.as_ref())
+            .any(|detail| detail.disks.iter().any(on_it))
+    }
+
+    fn exists(&self, volume: &VolumeRef) -> bool {
+        self.observed.volume(volume).is_some()
+    }
+
+    /// Removes the source's volumes, each only where its counterpart is there.
+    fn remove_originals(&self) -> Vec<Action> {
+        let originals = at(self.source, &self.mark.source_volumes);
+        let copies = at(self.destination, &self.mark.created_volumes);
+        let pairs = originals
+            .into_iter()
+            .zip(copies)
+            .filter(|(original, _)| self.exists(original));
+        pairs
+            .map(|(original, copy)| Action::DeleteVolume {
+                seen_by: vec![original.host.clone()],
+                at: original,
+                replaced_by: Some(copy),
+                only_if_unused: false,
+            })
+            .collect()
+    }
+
+    fn forward(&self, here: Option<&'a Vm>, there: &'a Vm) -> Remains<'a> {
+        let mut prelude = Vec::new();
+        let starts = self.mark.was_active && !there.power.is_active();
+        if starts {
+            prelude.push(Action::Start {
+                host: self.destination.clone(),
+                vm: self.name.clone(),
+                not_active_on: vec![self.source.clone()],
+            });
+        }
+        if here.is_some() {
+            prelude.push(Action::Undefine {
+                host: self.source.clone(),
+                vm: self.name.clone(),
+                kept_by: self.destination.clone(),
+            });
+        }
+        prelude.extend(self.remove_originals());
+        prelude.push(Action::Unmark {
+            host: self.destination.clone(),
+            vm: self.name.clone(),
+        });
+        Remains {
+            host: self.destination,
+            vm: there,
+            found: format!(
+                "an earlier apply moved it from {} to {} and left the rest undone",
+                self.source, self.destination
+            ),
+            prelude,
+            discarded: BTreeSet::new(),
+            stale_bases: BTreeSet::new(),
+            was_active: self.mark.was_active,
+            is_active_at_end: there.power.is_active() || starts,
+            is_under_way: false,
+        }
+    }
+
+    fn back(&self, here: &'a Vm, there: Option<&'a Vm>) -> Remains<'a> {
+        let mut prelude = Vec::new();
+        if here.power.state == RunState::Paused && here.power.reason == "migration" {
+            prelude.push(Action::Resume {
+                host: self.source.clone(),
+                vm: self.name.clone(),
+                not_active_on: vec![self.destination.clone()],
+            });
+        }
+        if there.is_some() {
+            prelude.push(Action::Undefine {
+                host: self.destination.clone(),
+                vm: self.name.clone(),
+                kept_by: self.source.clone(),
+            });
+        }
+        let mut discarded = BTreeSet::new();
+        for volume in at(self.destination, &self.mark.created_volumes) {
+            if self.exists(&volume) {
+                prelude.push(discard(&volume));
+                discarded.insert(volume);
+            }
+        }
+        let bases = at(self.destination, &self.mark.created_bases);
+        let stale_bases = bases
+            .into_iter()
+            .filter(|base| self.exists(base) && !self.is_base_used(base))
+            .collect();
+        prelude.push(Action::Unmark {
+            host: self.source.clone(),
+            vm: self.name.clone(),
+        });
+        Remains {
+            host: self.source,
+            vm: here,
+            found: format!(
+                "an earlier apply began to move it from {} to {}",
+                self.source, self.destination
+            ),
+            prelude,
+            discarded,
+            stale_bases,
+            was_active: self.mark.was_active,
+            is_active_at_end: here.power.is_active(),
+            is_under_way: false,
+        }
+    }
+
+    fn awaiting(&self, here: &'a Vm) -> Remains<'a> {
+        let mut prelude = vec![Action::AwaitMigration {
+            vm: self.name.clone(),
+            from: self.source.clone(),
+            to: self.destination.clone(),
+        }];
+        prelude.extend(self.remove_originals());
+        prelude.push(Action::Unmark {
+            host: self.destination.clone(),
+            vm: self.name.clone(),
+        });
+        Remains {
+            host: self.destination,
+            vm: here,
+            found: format!(
+                "a migration from {} to {} is under way",
+                self.source, self.destination
+            ),
+            prelude,
+            discarded: BTreeSet::new(),
+            stale_bases: BTreeSet::new(),
+            was_active: true,
+            is_active_at_end: true,
+            is_under_way: true,
+        }
+    }
+}
+
+fn discard(volume: &VolumeRef) -> Action {
+    Action::DeleteVolume {
+        seen_by: vec![volume.host.clone()],
+        at: volume.clone(),
+        replaced_by: None,
+        only_if_unused: false,
+    }
+}
+
+/// A move of disks on one host: each disk is where it was or where it was going, and the other volume goes.
+fn disk_only<'a>(
+    observed: &'a Observed,
+    name: &'a VmName,
+    mark: &MoveMark,
+    host: &'a HostName,
+    vm: &'a Vm,
+) -> Remains<'a> {
+    let uses = |volume: &VolumeRef| {
+        vm.detail.as_ref().is_some_and(|detail| {
+            let same = |disk: &Disk| {
+                disk.volume.as_ref() == Some(&(volume.pool.clone(), volume.volume.clone()))
+            };
+            detail.disks.iter().any(same)
+        })
+    };
+    let mut prelude = Vec::new();
+    let mut discarded = BTreeSet::new();
+    let pairs = at(host, &mark.source_volumes)
+        .into_iter()
+        .zip(at(host, &mark.created_volumes));
+    for (original, copy) in pairs {
+        let (gone, kept) = if uses(&copy) {
+            (original, Some(copy))
+        } else {
+            (copy, None)
+        };
+        if observed.volume(&gone).is_some() && !uses(&gone) {
+            discarded.insert(gone.clone());
+            prelude.push(Action::DeleteVolume {
+                seen_by: vec![host.clone()],
+                at: gone,
+                replaced_by: kept,
+                only_if_unused: false,
+            });
+        }
+    }
+    prelude.push(Action::Unmark {
+        host: host.clone(),
+        vm: name.clone(),
+    });
+    Remains {
+        host,
+        vm,
+        found: format!("an earlier apply began to move its disks on {host}"),
+        prelude,
+        discarded,
+        stale_bases: BTreeSet::new(),
+        was_active: vm.power.is_active(),
+        is_active_at_end: vm.power.is_active(),
+        is_under_way: false,
+    }
+}

@@ -1,0 +1,157 @@
+//! What moves take and give back, and how much there is of it.
+
+use std::collections::BTreeMap;
+
+use super::choose::{Intent, Transfer};
+use super::place::Way;
+use crate::desired::Desired;
+use crate::model::{HostName, PoolName, VolumeRef};
+use crate::observed::{Host, Observed};
+use crate::plan::{Action, Capacity, MoveKind, Resource, Slot};
+
+/// The resource that a volume's bytes come from. Storage that several hosts see is counted once, on the first of
+/// them by name.
+pub(super) fn pool(way: &Way<'_>, at: &VolumeRef) -> Resource {
+    pool_of(way.desired, way.observed, &at.host, &at.pool)
+}
+
+fn pool_of(desired: &Desired, observed: &Observed, host: &HostName, pool: &PoolName) -> Resource {
+    let named = desired.pool_named(pool, host);
+    let storage = observed
+        .host(host)
+        .and_then(|reading| reading.pools.get(pool)?.storage.as_ref());
+    for (other, reading) in observed.reached() {
+        let local = desired.pool_on(&named, other);
+        if desired.is_shared(&named) && reading.pools.contains_key(&local) {
+            return Resource::Pool(other.clone(), local);
+        }
+        let same =
+            |(_, known): &(&PoolName, &crate::observed::Pool)| known.storage.as_ref() == storage;
+        if storage.is_some()
+            && let Some((local, _)) = reading.pools.iter().find(same)
+        {
+            return Resource::Pool(other.clone(), local.clone());
+        }
+    }
+    Resource::Pool(host.clone(), pool.clone())
+}
+
+fn machine(intent: &Intent<'_>, host: &HostName) -> Vec<(Resource, u64)> {
+    vec![
+        (Resource::Memory(host.clone()), intent.vm.memory.0),
+        (Resource::Vcpus(host.clone()), u64::from(intent.vm.vcpus)),
+        (Resource::Vms(host.clone()), 1),
+    ]
+}
+
+fn runs_at_the_end(intent: &Intent<'_>) -> bool {
+    matches!(intent.kind, MoveKind::Live | MoveKind::Cold)
+}
+
+/// All that a move takes at its destination.
+pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
+    if intent.transfer == Transfer::Nothing {
+        return Vec::new();
+    }
+    let mut takes = if runs_at_the_end(intent) {
+        machine(intent, intent.way.to)
+    } else {
+        Vec::new()
+    };
+    let mut pools: BTreeMap<Resource, u64> = BTreeMap::new();
+    for disk in intent.disks.iter().filter(|disk| disk.carry.is_copied()) {
+        if let Some(to) = &disk.to {
+            let bytes = pools.entry(pool(&intent.way, to)).or_default();
+            *bytes = bytes.saturating_add(disk.allocation.0);
+        }
+    }
+    takes.extend(pools);
+    takes
+}
+
+/// What a step gives back at its end. The source's memory is given back only when the VM runs at its destination,
+/// so that it can always be started again where it was.
+pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)> {
+    match action {
+        Action::MigrateLive { from, .. } => machine(intent, from),
+        Action::Start { host, .. } if host == intent.way.to && intent.vm.power.is_active() => {
+            machine(intent, intent.way.from)
+        }
+        Action::DeleteVolume { at, .. } => {
+            let of_volume = |disk: &&crate::plan::DiskPlacement| {
+                disk.carry.is_copied() && disk.from.as_ref() == Some(at)
+            };
+            let disk = intent.disks.iter().find(of_volume);
+            disk.map(|disk| (pool(&intent.way, at), disk.allocation.0))
+                .into_iter()
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn machine_capacities(desired: &Desired, name: &HostName, host: &Host) -> Vec<Capacity> {
+    let declared = desired.hosts.get(name);
+    let reserve = declared.map(|host| host.reserve).unwrap_or_default();
+    let limits = declared.map(|host| host.limits).unwrap_or_default();
+    let active = || host.vms.values().filter(|vm| vm.power.is_active());
+    let memory = Capacity {
+        resource: Resource::Memory(name.clone()),
+        limit: host.memory.minus(reserve.memory).0,
+        used: active().map(|vm| vm.memory).sum::<crate::model::Bytes>().0,
+    };
+    let processors = f64::from(host.cpus.saturating_sub(reserve.vcpus));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a ratio is checked to be positive and finite when the manifest is read, and the cast saturates"
+    )]
+    let vcpus = limits.vcpu_ratio.map(|ratio| Capacity {
+        resource: Resource::Vcpus(name.clone()),
+        limit: (processors * ratio).floor() as u64,
+        used: active().map(|vm| u64::from(vm.vcpus)).sum(),
+    });
+    let vms = limits.vms.map(|most| Capacity {
+        resource: Resource::Vms(name.clone()),
+        limit: u64::from(most),
+        used: u64::try_from(active().count()).unwrap_or(u64::MAX),
+    });
+    [Some(memory), vcpus, vms].into_iter().flatten().collect()
+}
+
+/// How much there is of everything that these steps take or give back.
+pub(super) fn capacities(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
+    let mut all = Vec::new();
+    for (name, host) in observed.reached() {
+        all.extend(machine_capacities(desired, name, host));
+        for (pool_name, pool) in host.pools.iter().filter(|(_, pool)| pool.active) {
+            let resource = pool_of(desired, observed, name, pool_name);
+            if resource == Resource::Pool(name.clone(), pool_name.clone()) {
+                all.push(Capacity {
+                    resource,
+                    limit: pool.capacity.0,
+                    used: pool.capacity.minus(pool.available).0,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// How many transfers a host may have in each direction at once.
+pub(super) fn slots(desired: &Desired, observed: &Observed) -> BTreeMap<Slot, u32> {
+    let fleet = desired.migration.fleet.parallel;
+    let default = crate::desired::MigrationSettings::default().parallel;
+    let mut slots = BTreeMap::new();
+    for (name, _) in observed.reached() {
+        let declared = desired.hosts.get(name);
+        let cluster = declared.and_then(|host| host.cluster.as_ref());
+        let of_cluster =
+            cluster.and_then(|cluster| desired.migration.clusters.get(cluster)?.parallel);
+        let of_host = declared.and_then(|host| host.limits.parallel);
+        let parallel = of_host.or(of_cluster).or(fleet).unwrap_or(default).max(1);
+        slots.insert(Slot::Out(name.clone()), parallel);
+        slots.insert(Slot::In(name.clone()), parallel);
+    }
+    slots
+}

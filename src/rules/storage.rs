@@ -1,0 +1,441 @@
+//! Rules about disks, pools and volumes.
+
+use super::{Case, Effect, Rule, Verdict};
+use crate::model::{DiskDevice, VolumeRef};
+use crate::observed::Disk;
+use crate::plan::{Carry, DiskPlacement};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        code: "pool-missing",
+        title: "the destination pool does not exist",
+        judge: pool_missing,
+    },
+    Rule {
+        code: "pool-inactive",
+        title: "the destination pool is not started",
+        judge: pool_inactive,
+    },
+    Rule {
+        code: "pool-kind",
+        title: "the pool's kind cannot be written to yet",
+        judge: pool_kind,
+    },
+    Rule {
+        code: "volume-taken",
+        title: "the destination has a volume of that name",
+        judge: volume_taken,
+    },
+    Rule {
+        code: "foreign-path",
+        title: "a disk lies outside any pool",
+        judge: foreign_path,
+    },
+    Rule {
+        code: "local-media",
+        title: "a local file is missing at the destination",
+        judge: local_media,
+    },
+    Rule {
+        code: "volume-shared",
+        title: "another VM uses the volume",
+        judge: volume_shared,
+    },
+    Rule {
+        code: "chain-deep",
+        title: "the backing chain has several layers",
+        judge: chain_deep,
+    },
+    Rule {
+        code: "format",
+        title: "the image format cannot be created",
+        judge: format,
+    },
+    Rule {
+        code: "thin-stream",
+        title: "a byte copy would keep the base's old path",
+        judge: thin_stream,
+    },
+    Rule {
+        code: "nvram",
+        title: "firmware or TPM state cannot be streamed",
+        judge: nvram,
+    },
+];
+
+fn copied<'a>(case: &'a Case<'_>) -> impl Iterator<Item = (&'a DiskPlacement, &'a VolumeRef)> {
+    case.disks
+        .iter()
+        .filter(|disk| disk.carry.is_copied())
+        .filter_map(|disk| Some((disk, disk.to.as_ref()?)))
+}
+
+/// Every pool at the destination that the move relies on, once, with a disk that needs it.
+fn pools_needed<'a>(case: &'a Case<'_>) -> Vec<(&'a DiskPlacement, &'a VolumeRef)> {
+    let mut seen = Vec::new();
+    let mut needed = Vec::new();
+    for disk in case
+        .disks
+        .iter()
+        .filter(|_| case.changes_host() || case.disks.iter().any(|d| d.carry.is_copied()))
+    {
+        let bases = match &disk.carry {
+            Carry::Thin { base_to, .. } => Some(base_to),
+            Carry::Stays | Carry::Copy | Carry::Media => None,
+        };
+        for at in disk.to.iter().chain(bases) {
+            if at.host == *case.to && !seen.contains(&&at.pool) {
+                seen.push(&at.pool);
+                needed.push((disk, at));
+            }
+        }
+    }
+    needed
+}
+
+fn pool_missing(case: &Case<'_>) -> Vec<Verdict> {
+    let missing = |(disk, at): (&DiskPlacement, &VolumeRef)| {
+        if case.destination.pools.contains_key(&at.pool) {
+            return None;
+        }
+        let there: Vec<_> = case
+            .destination
+            .pools
+            .keys()
+            .map(ToString::to_string)
+            .collect();
+        Some(Verdict::new(
+            "pool-missing",
+            Effect::Blocks,
+            case.to,
+            format!(
+                "disk {} needs pool {}, which {} does not have (it has: {})",
+                disk.target,
+                at.pool,
+                case.to,
+                if there.is_empty() {
+                    "none".to_owned()
+                } else {
+                    there.join(", ")
+                }
+            ),
+            format!(
+                "name another pool at vms.{}.disks.{}, or define the pool",
+                case.name, disk.target
+            ),
+        ))
+    };
+    pools_needed(case).into_iter().filter_map(missing).collect()
+}
+
+fn pool_inactive(case: &Case<'_>) -> Vec<Verdict> {
+    let inactive = |(disk, at): (&DiskPlacement, &VolumeRef)| {
+        let pool = case.destination.pools.get(&at.pool)?;
+        (!pool.active).then(|| {
+            Verdict::new(
+                "pool-inactive",
+                Effect::Blocks,
+                case.to,
+                format!(
+                    "disk {} needs pool {}, which is not started on {}",
+                    disk.target, at.pool, case.to
+                ),
+                format!(
+                    "start it with `virsh pool-start {}` on {}",
+                    at.pool, case.to
+                ),
+            )
+        })
+    };
+    pools_needed(case)
+        .into_iter()
+        .filter_map(inactive)
+        .collect()
+}
+
+/// Pools of files: the kinds for which creating, streaming and probing of volumes is proven on real hosts.
+const FILE_POOLS: &[&str] = &["dir", "fs", "netfs"];
+
+fn pool_kind(case: &Case<'_>) -> Vec<Verdict> {
+    let unproven = |(disk, at): (&DiskPlacement, &VolumeRef)| {
+        let pool = case.destination.pools.get(&at.pool)?;
+        (!FILE_POOLS.contains(&pool.kind.as_str())).then(|| {
+            Verdict::new(
+                "pool-kind",
+                Effect::Blocks,
+                case.to,
+                format!(
+                    "disk {} would be copied to pool {} of kind {}",
+                    disk.target, at.pool, pool.kind
+                ),
+                format!(
+                    "choose a pool of one of the kinds {}",
+                    FILE_POOLS.join(", ")
+                ),
+            )
+        })
+    };
+    copied(case).filter_map(unproven).collect()
+}
+
+fn volume_taken(case: &Case<'_>) -> Vec<Verdict> {
+    let taken = |(disk, at): (&DiskPlacement, &VolumeRef)| {
+        let there = case.observed.volume(at).is_some() && !case.discarded.contains(at);
+        there.then(|| {
+            Verdict::new(
+                "volume-taken",
+                Effect::Blocks,
+                case.to,
+                format!("disk {} would become {at}, but a volume of that name is there", disk.target),
+                format!("rename or remove it after making sure that nothing needs it, e.g. `virsh vol-info {} --pool {}`", at.volume, at.pool),
+            )
+        })
+    };
+    let mut verdicts: Vec<_> = copied(case).filter_map(taken).collect();
+    // Two disks of one VM with the same volume name in different pools may not meet in one pool.
+    let places: Vec<_> = copied(case).collect();
+    for (index, (disk, at)) in places.iter().enumerate() {
+        if let Some((other, _)) = places[..index].iter().find(|(_, earlier)| earlier == at) {
+            verdicts.push(Verdict::new(
+                "volume-taken",
+                Effect::Blocks,
+                case.to,
+                format!(
+                    "disks {} and {} would both become {at}",
+                    other.target, disk.target
+                ),
+                "send them to different pools",
+            ));
+        }
+    }
+    verdicts
+}
+
+fn is_media(disk: &Disk) -> bool {
+    matches!(disk.device, DiskDevice::Cdrom | DiskDevice::Floppy) || disk.readonly
+}
+
+fn foreign_path(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.changes_host() {
+        return Vec::new();
+    }
+    let foreign = |disk: &Disk| {
+        let local = ["file", "block", "dir", "nvme"].contains(&disk.source_kind.as_str());
+        let path = disk
+            .path
+            .as_ref()
+            .filter(|_| local && disk.volume.is_none() && !is_media(disk))?;
+        let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+        Some(Verdict::new(
+            "foreign-path",
+            Effect::Blocks,
+            case.from,
+            format!(
+                "disk {} is {path}, which is in no pool of {}",
+                disk.target, case.from
+            ),
+            format!(
+                "make a pool of its folder: `virsh pool-create-as NAME dir --target {folder}` on {}",
+                case.from
+            ),
+        ))
+    };
+    let foreign_base = |disk: &Disk| {
+        let base = disk.backing.first().filter(|base| base.volume.is_none())?;
+        disk.volume.as_ref()?;
+        Some(Verdict::new(
+            "foreign-path",
+            Effect::Blocks,
+            case.from,
+            format!(
+                "disk {} stands on {}, which is in no pool of {}",
+                disk.target, base.path, case.from
+            ),
+            "make a pool of the base's folder",
+        ))
+    };
+    let disks = &case.detail.disks;
+    disks
+        .iter()
+        .filter_map(foreign)
+        .chain(disks.iter().filter_map(foreign_base))
+        .collect()
+}
+
+/// Paths that the destination cannot show to have. A path in a pool of the destination is known; another is not, and
+/// libvirt gives no way to ask.
+fn local_media(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.changes_host() {
+        return Vec::new();
+    }
+    let known = |path: &str| case.destination.volume_at(path).is_some();
+    let carried = |disk: &&Disk| {
+        let placed = case
+            .disks
+            .iter()
+            .find(|placed| placed.target == disk.target);
+        is_media(disk) && placed.is_none_or(|placed| placed.carry == Carry::Media)
+    };
+    let media = case.detail.disks.iter().filter(carried).filter_map(|disk| {
+        let path = disk.path.as_ref().filter(|path| path.starts_with('/') && !known(path))?;
+        Some(Verdict::new(
+            "local-media",
+            Effect::Blocks,
+            case.to,
+            format!("drive {} holds {path}, which no pool of {} has", disk.target, case.to),
+            format!("eject it with `virsh change-media {} {} --eject`, or put the file into a pool there", case.name, disk.target),
+        ))
+    });
+    let files = case
+        .detail
+        .local_paths
+        .iter()
+        .filter(|path| !known(path))
+        .map(|path| {
+            Verdict::new(
+                "local-media",
+                Effect::Note,
+                case.to,
+                format!(
+                    "it needs {path} on {}, which could not be looked for there",
+                    case.to
+                ),
+                "make sure that the file is there",
+            )
+        });
+    media.chain(files).collect()
+}
+
+/// A disk that moves away from under another VM. Both ends of a shareable disk must move together, which needs
+/// storage that both hosts see.
+fn volume_shared(case: &Case<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for disk in case.disks.iter().filter(|disk| disk.carry.is_copied()) {
+        let Some(from) = &disk.from else { continue };
+        for (host, reading) in case.observed.reached() {
+            for (name, vm) in reading.vms.iter().filter(|(name, _)| *name != case.name) {
+                let Some(detail) = &vm.detail else { continue };
+                let uses = host == case.from
+                    && detail.disks.iter().any(|theirs| {
+                        let top = theirs.volume.as_ref()
+                            == Some(&(from.pool.clone(), from.volume.clone()));
+                        let below = theirs.backing.iter().any(|layer| {
+                            layer.volume.as_ref() == Some(&(from.pool.clone(), from.volume.clone()))
+                        });
+                        top || below
+                    });
+                if uses {
+                    verdicts.push(Verdict::new(
+                        "volume-shared",
+                        Effect::Blocks,
+                        host,
+                        format!("disk {} ({from}) is also used by {name}", disk.target),
+                        format!("move {name} off the volume first, or put it on storage that both hosts see"),
+                    ));
+                }
+            }
+        }
+    }
+    verdicts
+}
+
+fn chain_deep(case: &Case<'_>) -> Vec<Verdict> {
+    let deep = |disk: &DiskPlacement| {
+        let theirs = case
+            .detail
+            .disks
+            .iter()
+            .find(|theirs| theirs.target == disk.target)?;
+        let base_moves =
+            matches!(&disk.carry, Carry::Thin { base_from, base_to } if base_from != base_to);
+        (base_moves && theirs.backing.len() > 1).then(|| {
+            Verdict::new(
+                "chain-deep",
+                Effect::Blocks,
+                case.from,
+                format!(
+                    "disk {} has {} images below it, one can be carried",
+                    disk.target,
+                    theirs.backing.len()
+                ),
+                format!(
+                    "shorten the chain with `virsh blockcommit {} {}`",
+                    case.name, disk.target
+                ),
+            )
+        })
+    };
+    case.disks.iter().filter_map(deep).collect()
+}
+
+fn format(case: &Case<'_>) -> Vec<Verdict> {
+    let unknown = |(disk, _): (&DiskPlacement, &VolumeRef)| {
+        let known = ["raw", "qcow2"].contains(&disk.format.as_str());
+        (!known).then(|| {
+            Verdict::new(
+                "format",
+                Effect::Blocks,
+                case.from,
+                format!("disk {} has the format {}", disk.target, disk.format),
+                "convert it to qcow2 or raw",
+            )
+        })
+    };
+    copied(case).filter_map(unknown).collect()
+}
+
+/// libvirt has no call that reads or writes the UEFI variable store or the TPM's state; only a migration carries them.
+fn nvram(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.changes_host() {
+        return Vec::new();
+    }
+    let verdict = |what: String| {
+        Verdict::new(
+            "nvram",
+            Effect::RefusesStream,
+            case.from,
+            format!(
+                "it keeps {what} on {}, which only a migration carries",
+                case.from
+            ),
+            "move it live, or cold with `cold_copy: direct`; delete its snapshots first",
+        )
+    };
+    let variables = case
+        .detail
+        .nvram
+        .iter()
+        .map(|path| format!("UEFI variables in {path}"));
+    let tpm = case.detail.tpm.then(|| "the state of its TPM".to_owned());
+    variables.chain(tpm).map(verdict).collect()
+}
+
+/// A byte copy keeps the path of the base that is written in the image's header, and libvirt has no call that
+/// changes it.
+fn thin_stream(case: &Case<'_>) -> Vec<Verdict> {
+    let rebased = |disk: &DiskPlacement| {
+        let Carry::Thin { base_from, base_to } = &disk.carry else {
+            return None;
+        };
+        let path = |at: &VolumeRef| {
+            case.observed
+                .host(&at.host)?
+                .pools
+                .get(&at.pool)
+                .map(|pool| pool.path.clone())
+        };
+        (path(base_from) != path(base_to)).then(|| {
+            Verdict::new(
+                "thin-stream",
+                Effect::RefusesStream,
+                case.to,
+                format!(
+                    "disk {} stands on a base that has another path on {}",
+                    disk.target, case.to
+                ),
+                "move it host to host (`cold_copy: direct`), or to a pool with the same path",
+            )
+        })
+    };
+    case.disks.iter().filter_map(rebased).collect()
+}

@@ -1,0 +1,142 @@
+//! Rules about the VM itself, whatever the method.
+
+use super::{Case, Effect, Rule, Verdict};
+use crate::model::RunState;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        code: "job-active",
+        title: "another job runs on the VM",
+        judge: job_active,
+    },
+    Rule {
+        code: "managed-save",
+        title: "the VM has a saved state",
+        judge: managed_save,
+    },
+    Rule {
+        code: "snapshots",
+        title: "the VM has libvirt snapshots",
+        judge: snapshots,
+    },
+    Rule {
+        code: "transient-vm",
+        title: "the VM has no persistent definition",
+        judge: transient,
+    },
+    Rule {
+        code: "crashed",
+        title: "the guest has crashed",
+        judge: crashed,
+    },
+    Rule {
+        code: "unreadable-mark",
+        title: "a mark of ours cannot be read",
+        judge: unreadable_mark,
+    },
+];
+
+fn job_active(case: &Case<'_>) -> Vec<Verdict> {
+    let Some(job) = case.detail.job else {
+        return Vec::new();
+    };
+    vec![Verdict::new(
+        "job-active",
+        Effect::Blocks,
+        case.from,
+        format!("a job runs on it on {}: {job:?}", case.from),
+        format!(
+            "wait for its end, or look at `virsh domjobinfo {}` on {}",
+            case.name, case.from
+        ),
+    )]
+}
+
+fn managed_save(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.vm.managed_save {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "managed-save",
+        Effect::Blocks,
+        case.from,
+        format!(
+            "it has a saved state on {}, which cannot be moved",
+            case.from
+        ),
+        format!(
+            "start it to resume the saved state, or drop it with `virsh managedsave-remove {}`",
+            case.name
+        ),
+    )]
+}
+
+/// libvirt refuses every migration of a VM with snapshots, paused ones included (`qemuMigrationSrcIsAllowed`); the
+/// byte copy takes internal snapshots along, and their metadata is defined again at the destination.
+fn snapshots(case: &Case<'_>) -> Vec<Verdict> {
+    if case.detail.snapshots.is_empty() || !case.changes_host() {
+        return Vec::new();
+    }
+    let list = case.detail.snapshots.join(", ");
+    let verdict = |effect| {
+        Verdict::new(
+            "snapshots",
+            effect,
+            case.from,
+            format!("it has libvirt snapshots on {} ({list})", case.from),
+            format!(
+                "delete them with `virsh snapshot-delete {} NAME`",
+                case.name
+            ),
+        )
+    };
+    vec![verdict(Effect::RefusesLive), verdict(Effect::RefusesDirect)]
+}
+
+fn transient(case: &Case<'_>) -> Vec<Verdict> {
+    if case.vm.persistent {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "transient-vm",
+        Effect::Blocks,
+        case.from,
+        format!("it runs on {} without a persistent definition", case.from),
+        "define it, so that it is not lost when it stops",
+    )]
+}
+
+fn crashed(case: &Case<'_>) -> Vec<Verdict> {
+    if case.vm.power.state != RunState::Crashed {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "crashed",
+        Effect::Blocks,
+        case.from,
+        format!(
+            "its guest has crashed on {} ({})",
+            case.from, case.vm.power.reason
+        ),
+        format!(
+            "look at it, then `virsh destroy {}` or `virsh reset`",
+            case.name
+        ),
+    )]
+}
+
+fn unreadable_mark(case: &Case<'_>) -> Vec<Verdict> {
+    let Some(why) = &case.detail.unreadable_mark else {
+        return Vec::new();
+    };
+    vec![Verdict::new(
+        "unreadable-mark",
+        Effect::Blocks,
+        case.from,
+        format!(
+            "its metadata on {} has a mark of an apply that cannot be read: {why}",
+            case.from
+        ),
+        "finish that apply with the version of Domicile that began it",
+    )]
+}
