@@ -226,23 +226,23 @@ fn each_obstacle_is_named_by_its_rule() {
             fleet.host("kvm2").pools.get_mut("default").unwrap().active = false;
         }),
         ("network-missing", |fleet| {
-            fleet.host("kvm2").bridges.clear()
+            fleet.host("kvm2").bridges.clear();
         }),
         ("machine-type", |fleet| {
-            fleet.host("kvm2").machines = vec!["pc-q35-7.2".into()]
+            fleet.host("kvm2").machines = vec!["pc-q35-7.2".into()];
         }),
         ("host-maintenance", |fleet| {
             fleet.desired.hosts.get_mut("kvm2").unwrap().maintenance = true;
         }),
         ("managed-save", |fleet| {
-            fleet.host("kvm1").vms.get_mut("web").unwrap().managed_save = true
+            fleet.host("kvm1").vms.get_mut("web").unwrap().managed_save = true;
         }),
         ("volume-taken", |fleet| {
             let volumes = fleet.host("kvm1").pools["default"].volumes.clone();
             fleet.host("kvm2").pools.get_mut("default").unwrap().volumes = volumes;
         }),
         ("same-host-uuid", |fleet| {
-            fleet.host("kvm2").uuid = fleet.host("kvm1").uuid.clone()
+            fleet.host("kvm2").uuid = fleet.host("kvm1").uuid.clone();
         }),
     ];
     for (code, hinder) in obstacles {
