@@ -214,23 +214,23 @@ fn what_cannot_be_replaced_is_refused_by_name() {
 /// Every element, attribute and text in the order of the document, with its way from the root.
 fn everything_in(text: &str) -> Vec<String> {
     let document = roxmltree::Document::parse(text).unwrap();
-    let way = |node: roxmltree::Node<'_, '_>| {
-        let mut names: Vec<&str> = node.ancestors().map(|up| up.tag_name().name()).collect();
+    let way = |part: roxmltree::Node<'_, '_>| {
+        let mut names: Vec<&str> = part.ancestors().map(|up| up.tag_name().name()).collect();
         names.reverse();
         names.join("/")
     };
     document
         .descendants()
-        .flat_map(|node| {
+        .flat_map(|part| {
             let mut all = vec![format!(
                 "{} {:?} {:?}",
-                way(node),
-                node.node_type(),
-                node.text()
+                way(part),
+                part.node_type(),
+                part.text()
             )];
-            let attributes = node.attributes();
+            let attributes = part.attributes();
             all.extend(
-                attributes.map(|it| format!("{}@{}={:?}", way(node), it.name(), it.value())),
+                attributes.map(|it| format!("{}@{}={:?}", way(part), it.name(), it.value())),
             );
             all
         })
