@@ -27,7 +27,9 @@
 mod board;
 mod cancel;
 mod event;
+mod gate;
 pub mod journal;
+mod options;
 mod reboot;
 mod restore;
 mod run;
@@ -36,4 +38,5 @@ mod worker;
 
 pub use cancel::CancelHandle;
 pub use event::{Event, Happening, Summary};
-pub use run::{Options, run};
+pub use options::Options;
+pub use run::run;

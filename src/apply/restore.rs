@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run::Options;
+use super::options::Options;
 use crate::hypervisor::{Cancel, Depth, Hypervisor, ObserveRequest, Progress, StepError, Watch};
 use crate::model::{HostName, RunState, VmName};
 use crate::observed::{Observed, Reading, Vm};

@@ -1,52 +1,23 @@
 //! The coordinator: one thread that decides what starts, and tells in order what happened.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::thread::Scope;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 
 use super::board::{Board, Restore, Skip};
+use super::options::Options;
 use super::restore::{Restored, Task};
 use super::tally::Tally;
 use super::worker::{Desk, News, Report, bring_back, perform};
 use super::{CancelHandle, Event, Happening, Summary};
-use crate::desired;
 use crate::hypervisor::{Cancel, Hypervisor, Outcome, StepError};
-use crate::model::{HostName, Millis};
+use crate::model::Millis;
 use crate::plan::{Plan, StepId};
 
 /// How soon a wish to stop is seen while nothing else happens.
 const CANCEL_SEEN_WITHIN: Duration = Duration::from_millis(100);
-
-/// What carrying out a plan needs besides the plan.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The hosts, for looking again where a VM is that must be brought back.
-    pub hosts: BTreeMap<HostName, desired::Host>,
-    /// How long one host may take to answer such a look.
-    pub timeout: Millis,
-    /// Most steps at once, whatever the plan's slots would allow: a bound on threads and connections. With one the
-    /// order of all that happens depends on nothing but the plan and the hosts.
-    pub at_once: NonZeroUsize,
-}
-
-impl Options {
-    /// Most steps at once where nobody says otherwise: transfers are bounded by the plan's slots, and this keeps the
-    /// short steps of a large plan from flooding a daemon (libvirtd serves 20 calls at a time by default).
-    pub const AT_ONCE: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-
-    /// Options for these hosts with everything else as it is where nobody says otherwise.
-    #[must_use]
-    pub fn new(hosts: BTreeMap<HostName, desired::Host>) -> Self {
-        Self {
-            hosts,
-            timeout: Millis::from_secs(30),
-            at_once: Self::AT_ONCE,
-        }
-    }
-}
 
 /// Carries out a plan and returns when nothing runs any more. Every event goes to `sink`, on the calling thread and
 /// in order; the last one is [`Happening::Finished`] with what is returned. A step that fails is an event and part of

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use crossbeam_channel::Sender;
 
 use super::CancelHandle;
+use super::options::Options;
 use super::restore::{Restored, Task, restore};
-use super::run::Options;
 use crate::hypervisor::{Cancel, Hypervisor, Outcome, Progress, StepError, Watch};
 use crate::model::Millis;
 use crate::plan::{Action, StepId};

@@ -1,0 +1,26 @@
+//! Plans, readings and results for people.
+
+mod diff;
+mod findings;
+mod moves;
+mod observed;
+mod plan;
+mod steps;
+mod summary;
+mod totals;
+
+pub use observed::observed;
+pub use plan::plan;
+pub use summary::{next, summary};
+pub use totals::totals;
+
+use crate::model::Millis;
+
+/// A forecast of time; [`Millis`] has no word for a time that nobody can tell.
+fn time(span: Millis) -> String {
+    if span.0 == u64::MAX {
+        "unknown".to_owned()
+    } else {
+        span.to_string()
+    }
+}

@@ -1,0 +1,214 @@
+//! What happens to one VM.
+
+use crate::model::VmName;
+use crate::plan::{Carry, Change, Difference, DiskPlacement, Move, MoveKind, Plan};
+use crate::render::Role;
+use crate::render::page::{LABEL, Page, Span, glued, plain};
+use crate::render::style::{Symbol, severity, symbol};
+
+use super::{diff, time};
+
+/// Where a VM's entries begin.
+const INDENT: usize = 6;
+
+/// The block of a VM that moves.
+pub(super) fn moved(page: &mut Page<'_>, plan: &Plan, a_move: &Move, changes: &[&Change]) {
+    let symbol = symbol(a_move.kind);
+    page.line(4, 6, &[(Role::Heading, headline(a_move))]);
+    page.sign(symbol.role, symbol.sign, &[plain(a_move.vm.as_str())]);
+    differences(page, changes);
+    page.entry(INDENT, "method", &[plain(method(a_move))]);
+    let reboot = if a_move.reboots {
+        (
+            Role::Warning,
+            "yes, the guest is shut down and started again".to_owned(),
+        )
+    } else {
+        plain("no")
+    };
+    page.entry(INDENT, "reboot", &[reboot]);
+    let width = a_move
+        .disks
+        .iter()
+        .map(|disk| disk.target.as_str().len())
+        .max();
+    let mut label = "disks";
+    for disk in &a_move.disks {
+        let target = disk.target.as_str();
+        page.columns(
+            INDENT,
+            &[(label, LABEL), (target, width.unwrap_or(0) + 1)],
+            &placement(disk),
+        );
+        label = "";
+    }
+    page.entry(INDENT, "forecast", &[plain(forecast(a_move))]);
+    if let Some(spans) = verdicts(plan, &a_move.vm) {
+        page.entry(INDENT, "findings", &spans);
+    }
+    if let Some(change) = &a_move.definition {
+        page.entry(INDENT, "definition", &[]);
+        diff::unified(page, INDENT + 2, &change.before, &change.after);
+    }
+}
+
+/// The block of a VM that differs and is not moved.
+pub(super) fn unmoved(
+    page: &mut Page<'_>,
+    vm: &VmName,
+    symbol: Symbol,
+    changes: &[&Change],
+    because: &[&str],
+) {
+    let headline = if because.is_empty() {
+        format!("# {vm} differs; nothing is done to it now")
+    } else {
+        format!("# {vm} stays as it is: {}", because.join(", "))
+    };
+    page.line(4, 6, &[(Role::Heading, headline)]);
+    page.sign(symbol.role, symbol.sign, &[plain(vm.as_str())]);
+    differences(page, changes);
+}
+
+fn headline(a_move: &Move) -> String {
+    let Move { vm, from, to, .. } = a_move;
+    match a_move.kind {
+        MoveKind::Live => format!("# {vm} will be migrated live from {from} to {to}"),
+        MoveKind::Cold if a_move.reboots => {
+            format!("# {vm} will be shut down, moved from {from} to {to} and started again")
+        }
+        MoveKind::Cold => format!("# {vm} will be moved cold from {from} to {to}"),
+        MoveKind::Offline => format!("# {vm} will be moved from {from} to {to} and stays off"),
+        MoveKind::DiskOnly if a_move.reboots => {
+            format!("# {vm} will be shut down, get its disks moved on {from} and started again")
+        }
+        MoveKind::DiskOnly => format!("# {vm} stays on {from}, disks will be moved"),
+        MoveKind::Finish if from == to => {
+            format!("# {vm}: an earlier apply's move on {to} will be finished")
+        }
+        MoveKind::Finish => {
+            format!("# {vm}: an earlier apply's move from {from} to {to} will be finished")
+        }
+    }
+}
+
+fn differences(page: &mut Page<'_>, changes: &[&Change]) {
+    for change in changes {
+        let (label, spans) = match &change.what {
+            Difference::Host { is, wanted } => ("host", from_to(is.as_str(), wanted.as_str())),
+            Difference::Pool { disk, is, wanted } => {
+                let mut spans = vec![plain(format!("{disk}:"))];
+                spans.extend(from_to(is.as_str(), wanted.as_str()));
+                ("pool", spans)
+            }
+            Difference::Network { mac, is, wanted } => {
+                let mut spans = vec![plain(format!("{mac}:"))];
+                spans.extend(from_to(is, wanted));
+                ("network", spans)
+            }
+            Difference::Unfinished { found } => {
+                ("unfinished", vec![(Role::Warning, found.clone())])
+            }
+        };
+        page.entry(INDENT, label, &spans);
+    }
+}
+
+fn from_to(is: &str, wanted: &str) -> Vec<Span> {
+    vec![
+        plain(is),
+        (Role::Aside, "->".to_owned()),
+        (Role::Heading, wanted.to_owned()),
+    ]
+}
+
+fn method(a_move: &Move) -> String {
+    let word = match a_move.kind {
+        MoveKind::Live => "live",
+        MoveKind::Cold => "cold",
+        MoveKind::Offline => "off",
+        MoveKind::DiskOnly => "disks only",
+        MoveKind::Finish => "finish",
+    };
+    if a_move.reason.is_empty() {
+        word.to_owned()
+    } else {
+        format!("{word}: {}", a_move.reason)
+    }
+}
+
+fn forecast(a_move: &Move) -> String {
+    let bytes = glued(&a_move.bytes);
+    let downtime = match a_move.downtime.0 {
+        0 => "no downtime".to_owned(),
+        _ => format!("downtime {}", glued(&time(a_move.downtime))),
+    };
+    format!(
+        "{bytes} to carry, {}, {downtime}",
+        glued(&time(a_move.duration))
+    )
+}
+
+/// Where a disk goes, and what of it is carried.
+fn placement(disk: &DiskPlacement) -> Vec<Span> {
+    let place = |at: Option<&crate::model::VolumeRef>| {
+        at.map_or_else(|| "no volume".to_owned(), ToString::to_string)
+    };
+    let from = place(disk.from.as_ref());
+    let size = format!(
+        "({}, {}, {} used)",
+        disk.format,
+        glued(&disk.capacity),
+        glued(&disk.allocation)
+    );
+    let aside = |text: String| (Role::Aside, text);
+    match &disk.carry {
+        Carry::Stays => vec![
+            plain("stays at"),
+            plain(disk.to.as_ref().map_or(from, ToString::to_string)),
+            aside(size),
+        ],
+        Carry::Media => {
+            let path = disk
+                .to_path
+                .clone()
+                .unwrap_or_else(|| "an empty drive".to_owned());
+            vec![plain("not carried; at the destination:"), plain(path)]
+        }
+        Carry::Copy => {
+            let to = place(disk.to.as_ref());
+            vec![plain(from), aside("->".to_owned()), plain(to), aside(size)]
+        }
+        Carry::Thin { base_to, .. } => {
+            let to = place(disk.to.as_ref());
+            let base = format!("thin on {base_to}");
+            vec![
+                plain(from),
+                aside("->".to_owned()),
+                plain(to),
+                aside(size),
+                plain(base),
+            ]
+        }
+    }
+}
+
+/// What findings say about the VM, by code; they stand in full below.
+fn verdicts(plan: &Plan, vm: &VmName) -> Option<Vec<Span>> {
+    let own = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.vm.as_ref() == Some(vm));
+    let mut codes: Vec<_> = own
+        .map(|finding| (finding.severity, finding.code.as_str()))
+        .collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let last = codes.len().checked_sub(1)?;
+    let spans = codes.iter().enumerate().map(|(index, (grave, code))| {
+        let (word, role) = severity(*grave);
+        let comma = if index == last { "" } else { "," };
+        (role, format!("{word} {code}{comma}"))
+    });
+    Some(spans.collect())
+}

@@ -1,0 +1,68 @@
+//! A plan in one line.
+
+use crate::model::Bytes;
+use crate::plan::Plan;
+
+use super::time;
+
+/// The closing line: `Plan: 3 to migrate live, 1 cold (1 reboot), 2 disks to move, 34.1 GiB, about 2m 10s.`
+#[must_use]
+pub fn totals(plan: &Plan) -> String {
+    let totals = plan.totals();
+    let refused = match totals.blocked {
+        0 if plan.is_blocked() => " Something is refused, see the findings.".to_owned(),
+        0 => String::new(),
+        count => format!(
+            " {count} {} refused, see the findings.",
+            word(count, "VM is", "VMs are")
+        ),
+    };
+    if plan.is_empty() && !plan.is_blocked() {
+        return "No changes. Everything that the manifest names is where it shall be.".to_owned();
+    }
+    if plan.steps.is_empty() {
+        return format!("Plan: nothing to do now.{refused}");
+    }
+    let reboots = match totals.reboots {
+        0 => String::new(),
+        count => format!(" ({count} {})", word(count, "reboot", "reboots")),
+    };
+    let mut parts = Vec::new();
+    let mut part = |count: usize, text: String| {
+        if count > 0 {
+            parts.push(text);
+        }
+    };
+    part(totals.live, format!("{} to migrate live", totals.live));
+    part(totals.cold, format!("{} cold{reboots}", totals.cold));
+    part(totals.offline, format!("{} off", totals.offline));
+    part(
+        totals.disk_only,
+        format!("{} on the same host", totals.disk_only),
+    );
+    part(totals.finish, format!("{} to finish", totals.finish));
+    part(
+        totals.disks,
+        format!(
+            "{} {} to move",
+            totals.disks,
+            word(totals.disks, "disk", "disks")
+        ),
+    );
+    if totals.cold == 0 && totals.reboots > 0 {
+        parts.push(format!(
+            "{} {}",
+            totals.reboots,
+            word(totals.reboots, "reboot", "reboots")
+        ));
+    }
+    if totals.bytes > Bytes::ZERO {
+        parts.push(format!("{} to carry", totals.bytes));
+    }
+    parts.push(format!("about {}", time(plan.makespan)));
+    format!("Plan: {}.{refused}", parts.join(", "))
+}
+
+fn word<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}

@@ -1,0 +1,113 @@
+//! What a rule looks at, and what it says.
+
+use std::collections::BTreeSet;
+
+use crate::desired::{Desired, Method, MigrationSettings};
+use crate::model::{HostName, VmName, VolumeRef};
+use crate::observed::{self, Observed, VmDetail};
+use crate::plan::DiskPlacement;
+
+/// Everything that a rule may look at for one VM's move.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// What the manifest demands.
+    pub desired: &'a Desired,
+    /// The reading.
+    pub observed: &'a Observed,
+    /// The VM's name.
+    pub name: &'a VmName,
+    /// The VM as it is.
+    pub vm: &'a observed::Vm,
+    /// What its XML tells.
+    pub detail: &'a VmDetail,
+    /// Where it is.
+    pub from: &'a HostName,
+    /// That host's reading.
+    pub source: &'a observed::Host,
+    /// Where it shall be.
+    pub to: &'a HostName,
+    /// That host's reading.
+    pub destination: &'a observed::Host,
+    /// How the manifest lets it be moved.
+    pub method: Method,
+    /// Its migration settings.
+    pub settings: &'a MigrationSettings,
+    /// Its disks and where each goes.
+    pub disks: &'a [DiskPlacement],
+    /// Volumes that an earlier apply of ours created and that are removed before the move begins.
+    pub discarded: &'a BTreeSet<VolumeRef>,
+}
+
+impl Case<'_> {
+    /// Whether the VM changes its host.
+    #[must_use]
+    pub fn changes_host(&self) -> bool {
+        self.from != self.to
+    }
+
+    /// Whether the VM holds memory now.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.vm.power.is_active()
+    }
+}
+
+/// What a rule's verdict does to the move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// The move is refused.
+    Blocks,
+    /// Moving live is refused, another method may do.
+    RefusesLive,
+    /// Moving the stopped VM host to host is refused, streams through this process may do.
+    RefusesDirect,
+    /// Moving the stopped VM by streams through this process is refused, host to host may do.
+    RefusesStream,
+    /// It may fail or hurt.
+    Risk,
+    /// The reviewer should know.
+    Note,
+}
+
+/// What a rule says of one case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The rule's code.
+    pub code: &'static str,
+    /// What it does to the move.
+    pub effect: Effect,
+    /// The host that it is about.
+    pub host: Option<HostName>,
+    /// What was seen and what is needed.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Verdict {
+    pub(super) fn new(
+        code: &'static str,
+        effect: Effect,
+        host: &HostName,
+        message: String,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            effect,
+            host: Some(host.clone()),
+            message,
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// A rule of the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Its code, which manifests and people name it by.
+    pub code: &'static str,
+    /// What it watches, in a few words.
+    pub title: &'static str,
+    pub(super) judge: fn(&Case<'_>) -> Vec<Verdict>,
+}

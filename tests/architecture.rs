@@ -1,1 +1,0 @@
-//! Holds the source tree to the layers that the crate's documentation lists.
