@@ -1,5 +1,8 @@
 //! The one integration test binary: everything here needs neither root nor a daemon.
 
 mod architecture;
+mod faults;
 mod planner;
+mod properties;
 mod render;
+mod support;
