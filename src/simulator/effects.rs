@@ -1,7 +1,7 @@
 //! Each action on the state: what it demands, what it does while it runs, at its end, and when it breaks off.
 
 use super::migrate::Migration;
-use super::vms::power;
+use super::vms::{power, set_complete};
 use super::world::{Refusal, World};
 use crate::desired::Driver;
 use crate::hypervisor::Outcome;
@@ -315,7 +315,7 @@ impl World {
     /// The actions that are one call and carry nothing.
     fn finish_call(&mut self, action: &Action, note: &mut Vec<String>) -> Result<(), Refusal> {
         match action {
-            Action::Mark { host, vm, mark } => self.set_mark(host, vm, Some(mark))?,
+            Action::Mark { host, vm, mark } => self.set_mark(host, vm, Some(mark.clone()))?,
             Action::Unmark { host, vm } => self.set_mark(host, vm, None)?,
             Action::CreateVolume { spec } => self.create(spec),
             Action::DeleteVolume { at, .. } => match self.in_use(at) {
@@ -329,7 +329,8 @@ impl World {
                 to,
                 rewrite,
             } => {
-                let after = self.relocated(vm, from, to, rewrite)?;
+                let mut after = self.relocated(vm, from, to, rewrite)?;
+                set_complete(&mut after)?;
                 if let Some(state) = self.hosts.get_mut(to) {
                     state.vms.insert(vm.clone(), after);
                 }
