@@ -158,7 +158,7 @@ pub struct VmDetail {
     pub nvram: Option<String>,
     /// Whether it has an emulated TPM, whose state lies on its host.
     pub tpm: bool,
-    /// Local paths that its start needs besides disks: kernel, initrd, firmware, media.
+    /// Local paths that its start needs besides disks, drives and variable store: kernel, initrd, firmware.
     pub local_paths: Vec<String>,
     /// Devices that cannot leave their host, each in libvirt's words.
     pub host_devices: Vec<String>,

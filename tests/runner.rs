@@ -1,4 +1,5 @@
 //! The one integration test binary: everything here needs neither root nor a daemon.
 
 mod architecture;
+mod planner;
 mod render;

@@ -3,19 +3,33 @@
 //! The text comes from a host and is hostile until parsed: size and depth are limited, nothing panics, and no value
 //! of it reaches an output unchecked.
 
+mod device;
+mod disk;
+mod mark;
+mod read;
+mod rewrite;
+mod splice;
+pub(crate) mod xml;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DiskTarget, InterfaceSource, MacAddress, VolumeFormat};
+pub use mark::{mark_element, with_mark, without_mark};
+pub use read::{Facts, Mark, read};
+pub use rewrite::rewrite;
+pub use xml::XmlError;
+
+use crate::model::{DiskTarget, InterfaceSource, InvalidName, MacAddress, VolumeFormat};
 
 /// What changes in a definition; all else is kept to the letter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewrite {
-    /// New path of a disk's source, and of the images below it, the nearest first. `<source file>`, `dev` and
-    /// `pool`/`volume` become a source of the new path of libvirt type `file` or `block`, whichever the old one was.
+    /// New source of a disk whose libvirt type is `file`, `block` or `volume`. Afterwards it is `block` where the new
+    /// path is a device below `/dev`, else `file`: QEMU opens the one with another driver than the other, and the
+    /// pool at the destination may be of another kind than the one at the source.
     pub disks: BTreeMap<DiskTarget, DiskRewrite>,
-    /// New connection of an interface.
+    /// New connection of an interface: a bridge, a libvirt network or a device of the host.
     pub interfaces: BTreeMap<MacAddress, InterfaceSource>,
 }
 
@@ -24,7 +38,9 @@ pub struct Rewrite {
 pub struct DiskRewrite {
     /// Path of the top image.
     pub path: String,
-    /// Paths and formats of the images below it, the nearest first; empty where it stands alone.
+    /// Paths and formats of the images below it, the nearest first; empty where it stands alone. They replace the
+    /// chain that the definition names. A definition that names none, as most persistent ones, gets none: libvirt
+    /// then reads the chain from the images at every start.
     pub backing: Vec<(String, VolumeFormat)>,
 }
 
@@ -36,16 +52,46 @@ impl Rewrite {
     }
 }
 
-/// Why a text is not a definition that can be read or rewritten.
-#[derive(Debug, thiserror::Error)]
-#[error("not a definition")]
-pub struct DefinitionError;
-
-/// Rewrites a definition.
-pub fn rewrite(xml: &str, rewrite: &Rewrite) -> Result<String, DefinitionError> {
-    if rewrite.is_empty() {
-        Ok(xml.to_owned())
-    } else {
-        Err(DefinitionError)
-    }
+/// Why a definition cannot be read or rewritten.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DefinitionError {
+    /// The text is no XML of a domain.
+    #[error(transparent)]
+    Xml(#[from] XmlError),
+    /// Something that every definition has is missing or has no meaning.
+    #[error("the definition has no usable {what}")]
+    Missing {
+        /// What, such as `<memory>`.
+        what: &'static str,
+    },
+    /// A name in it is none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A disk that is to be rewritten is not there.
+    #[error("the definition has no disk {0}")]
+    NoDisk(DiskTarget),
+    /// An interface that is to be rewritten is not there.
+    #[error("the definition has no interface {0}")]
+    NoInterface(MacAddress),
+    /// A source of a kind that cannot be replaced.
+    #[error("the source of {of} is of type {kind}, which cannot be replaced by {wanted}")]
+    Source {
+        /// Of which disk or interface.
+        of: String,
+        /// libvirt's type.
+        kind: String,
+        /// What was to take its place.
+        wanted: String,
+    },
+    /// A new value that cannot stand in XML or means nothing to libvirt.
+    #[error("{value:?} cannot be written into a definition as {what}")]
+    Value {
+        /// What it was to be.
+        what: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// Two changes want the same place, which only a definition with a disk or interface twice brings about.
+    #[error("the definition names the same disk or interface twice")]
+    Overlap,
 }

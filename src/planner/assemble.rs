@@ -120,7 +120,21 @@ fn no_room(intents: &[Intent<'_>], vm: &VmName, stuck: &Stuck) -> Vec<Finding> {
             ),
         }
     };
-    stuck.short.iter().map(finding).collect()
+    let mut findings: Vec<Finding> = stuck.short.iter().map(finding).collect();
+    if findings.is_empty() {
+        findings.push(Finding {
+            severity: Severity::Blocks,
+            code: "no-order".into(),
+            vm: Some(vm.clone()),
+            host: Some(intent.way.to.clone()),
+            message: format!(
+                "no order was found in which its move from {} to {} can begin",
+                intent.way.from, intent.way.to
+            ),
+            remedy: "apply the other moves first, then plan again".into(),
+        });
+    }
+    findings
 }
 
 /// Steps in order of their start, renumbered, with an edge for each wait for room.

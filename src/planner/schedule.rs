@@ -87,7 +87,12 @@ impl<'a> Run<'a> {
             }
             slots.sort();
             slots.dedup();
-            chain_slots.push(slots);
+            // A base is brought for chains that have begun already; it must not wait behind them.
+            chain_slots.push(if chain.vm.is_some() {
+                slots
+            } else {
+                Vec::new()
+            });
         }
         let mut dependents = vec![Vec::new(); count];
         let mut waiting_for = vec![0; count];

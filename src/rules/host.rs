@@ -1,6 +1,6 @@
 //! Rules about the hosts of a move.
 
-use super::{Case, Effect, Rule, Verdict};
+use super::case::{Case, Effect, Rule, Verdict};
 use crate::model::HostName;
 use crate::observed::Observed;
 

@@ -1,6 +1,6 @@
 //! Rules about moving a running VM without stopping it.
 
-use super::{Case, Effect, Rule, Verdict};
+use super::case::{Case, Effect, Rule, Verdict};
 use crate::desired::Method;
 use crate::observed::Disk;
 

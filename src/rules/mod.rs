@@ -4,16 +4,16 @@
 //! what was seen on which host, what is needed, and what to do about it. Rules know nothing of steps or of order;
 //! room over time is the schedule's matter.
 
+mod case;
 mod host;
 mod live;
 mod network;
-mod rule;
 mod storage;
 mod vm;
 
+pub use case::{Case, Effect, Rule, Verdict};
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
-pub use rule::{Case, Effect, Rule, Verdict};
 
 /// Every rule, in the order in which their verdicts are shown.
 #[must_use]

@@ -1,6 +1,6 @@
 //! What an interface is connected to at the destination.
 
-use super::{Case, Effect, Rule, Verdict};
+use super::case::{Case, Effect, Rule, Verdict};
 use crate::model::{HostName, Interface, InterfaceSource};
 use crate::observed;
 

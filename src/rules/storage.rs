@@ -1,6 +1,6 @@
 //! Rules about disks, pools and volumes.
 
-use super::{Case, Effect, Rule, Verdict};
+use super::case::{Case, Effect, Rule, Verdict};
 use crate::model::{DiskDevice, VolumeRef};
 use crate::observed::Disk;
 use crate::plan::{Carry, DiskPlacement};

@@ -1,6 +1,6 @@
 //! Rules about the VM itself, whatever the method.
 
-use super::{Case, Effect, Rule, Verdict};
+use super::case::{Case, Effect, Rule, Verdict};
 use crate::model::RunState;
 
 pub(super) const RULES: &[Rule] = &[

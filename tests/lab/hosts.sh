@@ -198,7 +198,7 @@ run_on() {
 # other labs.
 run_in_hub() {
     # shellcheck disable=SC2016  # expanded by the shell that runs there
-    nsenter --net="/run/netns/$hub" unshare --mount --propagation slave -- \
+    exec nsenter --net="/run/netns/$hub" unshare --mount --propagation slave -- \
         "$BASH" -c 'mount --bind "$1" /etc/hosts 2>/dev/null || true; shift; exec "$@"' "lab hub" "$dir/names" "$@"
 }
 

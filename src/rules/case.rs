@@ -1,4 +1,4 @@
-//! What a rule is given and what it answers.
+//! What a rule looks at, and what it says.
 
 use std::collections::BTreeSet;
 

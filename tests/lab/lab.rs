@@ -1,0 +1,288 @@
+//! A lab for one test: hosts, guests, and `domicile` where the operator sits. Whatever happens, it is taken down.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// How long any command may take before it is killed: a hang is a failure, not a wait.
+const SECONDS_MAX: &str = "300";
+
+/// A running lab.
+pub(crate) struct Lab {
+    dir: tempfile::TempDir,
+    hosts: Vec<(String, String)>,
+}
+
+/// What a guest's beats prove.
+#[derive(Debug)]
+pub(crate) struct Beats {
+    pub(crate) boots: u32,
+    pub(crate) lost: u32,
+    pub(crate) last: u32,
+    pub(crate) longest_gap_ms: u64,
+    pub(crate) twice: bool,
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab")
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    eprintln!(
+        "$ {command:?}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+impl Lab {
+    /// Starts hosts, each `name` or `name:suite`.
+    pub(crate) fn up(hosts: &[&str]) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("domicile-lab-")
+            .tempdir()
+            .unwrap();
+        let state = dir.path().join("lab");
+        let output = run(Command::new("timeout")
+            .arg("900")
+            .arg(script())
+            .arg("up")
+            .arg(&state)
+            .args(hosts));
+        let mut lab = Self {
+            dir,
+            hosts: Vec::new(),
+        };
+        assert!(output.status.success(), "the lab does not come up");
+        let listed = std::fs::read_to_string(state.join("hosts")).unwrap();
+        for line in listed.lines() {
+            let mut words = line.split_whitespace();
+            let (name, _, _, uri) = (words.next(), words.next(), words.next(), words.next());
+            lab.hosts
+                .push((name.unwrap().to_owned(), uri.unwrap().to_owned()));
+        }
+        lab
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("lab")
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new("timeout");
+        command
+            .args(["-k", "10", SECONDS_MAX])
+            .arg(script())
+            .arg(verb)
+            .arg(self.state());
+        command
+    }
+
+    /// Runs a command of the lab and gives what it prints; it must succeed.
+    pub(crate) fn lab(&self, verb: &str, args: &[&str]) -> String {
+        let output = run(self.command(verb).args(args));
+        assert!(output.status.success(), "lab {verb} {args:?}");
+        text(&output)
+    }
+
+    /// Runs a command inside a host; it must succeed.
+    pub(crate) fn on(&self, host: &str, command: &[&str]) -> String {
+        let args: Vec<&str> = [&[host], command].concat();
+        self.lab("on", &args)
+    }
+
+    /// Starts a guest.
+    pub(crate) fn guest(&self, host: &str, name: &str, options: &[&str]) {
+        let args: Vec<&str> = [&[host, name], options].concat();
+        self.lab("guest", &args);
+    }
+
+    /// What the beats of a guest prove so far.
+    pub(crate) fn beats(&self, name: &str) -> Beats {
+        let line = self.lab("beats", &[name]);
+        let value = |key: &str| {
+            let pair = line
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+            pair.unwrap_or_else(|| panic!("no {key} in {line:?}"))
+                .to_owned()
+        };
+        Beats {
+            boots: value("boots").parse().unwrap(),
+            lost: value("lost").parse().unwrap(),
+            last: value("last").parse().unwrap(),
+            longest_gap_ms: value("longest_gap_ms").parse().unwrap(),
+            twice: value("twice") == "yes",
+        }
+    }
+
+    /// Fails unless the guest beats on now.
+    pub(crate) fn assert_beats_on(&self, name: &str) {
+        let before = self.beats(name);
+        for _ in 0..40 {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            let now = self.beats(name);
+            if now.last > before.last || now.boots > before.boots {
+                return;
+            }
+        }
+        panic!("{name} does not beat any more");
+    }
+
+    /// Fails unless the guest was moved without a reboot, without a second instance and without a lost beat.
+    pub(crate) fn assert_moved_live(&self, name: &str) {
+        self.assert_beats_on(name);
+        let beats = self.beats(name);
+        assert_eq!(
+            (beats.boots, beats.lost, beats.twice),
+            (1, 0, false),
+            "{name}: {beats:?}"
+        );
+        // Far above any live move here, far below a boot: emulated guests wait for a processor like everybody else.
+        assert!(beats.longest_gap_ms < 4500, "{name} stood still: {beats:?}");
+    }
+
+    /// Fails unless the guest was rebooted exactly once, with never two instances.
+    pub(crate) fn assert_moved_cold(&self, name: &str) {
+        for _ in 0..60 {
+            if self.beats(name).boots == 2 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        self.assert_beats_on(name);
+        let beats = self.beats(name);
+        assert_eq!((beats.boots, beats.twice), (2, false), "{name}: {beats:?}");
+    }
+
+    /// Writes a manifest with the lab's hosts and this text after them.
+    pub(crate) fn manifest(&self, rest: &str) -> PathBuf {
+        let mut manifest = "version: 1\nhosts:\n".to_owned();
+        for (name, uri) in &self.hosts {
+            writeln!(manifest, "  {name}: {uri}").unwrap();
+        }
+        manifest.push_str(rest);
+        let path = self.dir.path().join("fleet.yaml");
+        std::fs::write(&path, manifest).unwrap();
+        path
+    }
+
+    fn domicile_command(&self, args: &[&str]) -> Command {
+        let mut command = self.command("hub");
+        command
+            .arg(env!("CARGO_BIN_EXE_domicile"))
+            .args(args)
+            .env("DOMICILE_LOG", "info");
+        command
+    }
+
+    /// Runs `domicile` where the operator sits.
+    pub(crate) fn domicile(&self, args: &[&str]) -> Output {
+        run(&mut self.domicile_command(args))
+    }
+
+    /// Starts `domicile` where the operator sits and does not wait for it.
+    pub(crate) fn start_domicile(&self, args: &[&str]) -> Child {
+        let mut command = self.domicile_command(args);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Plans and gives the plan's text.
+    pub(crate) fn plan(&self, manifest: &Path) -> String {
+        text(&self.domicile(&["plan", "-f", manifest.to_str().unwrap(), "--no-color"]))
+    }
+
+    /// Applies; it must succeed, and planning again must find nothing to do.
+    pub(crate) fn apply(&self, manifest: &Path) -> String {
+        let path = manifest.to_str().unwrap();
+        let output = self.domicile(&["apply", "-f", path, "--auto-approve", "--no-color"]);
+        assert!(output.status.success(), "apply failed");
+        let again = self.domicile(&["plan", "-f", path, "--detailed-exitcode", "--no-color"]);
+        assert_eq!(
+            again.status.code(),
+            Some(0),
+            "planning again finds something to do"
+        );
+        assert!(
+            text(&again).contains("No changes."),
+            "planning again does not say so"
+        );
+        text(&output)
+    }
+
+    /// The volumes of a pool, by name.
+    pub(crate) fn volumes(&self, host: &str, pool: &str) -> Vec<String> {
+        self.on(host, &["virsh", "pool-refresh", pool]);
+        let list = self.on(host, &["virsh", "vol-list", pool]);
+        let names = list
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.split_whitespace().next());
+        names.map(str::to_owned).collect()
+    }
+
+    /// The VMs that a host has, running or not.
+    pub(crate) fn vms(&self, host: &str) -> Vec<String> {
+        let list = self.on(host, &["virsh", "list", "--all", "--name"]);
+        list.lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Fails unless the VM is on `there` and nothing of it is left on `here`, mark included.
+    pub(crate) fn assert_lives(&self, name: &str, there: &str, here: &str) {
+        assert!(
+            self.vms(there).contains(&name.to_owned()),
+            "{name} is not on {there}"
+        );
+        let definition = self.on(there, &["virsh", "dumpxml", name, "--inactive"]);
+        assert!(
+            !definition.contains("domicile"),
+            "{name} still carries a mark"
+        );
+        if here == there {
+            return;
+        }
+        assert!(
+            !self.vms(here).contains(&name.to_owned()),
+            "{name} is still on {here}"
+        );
+        for pool in ["default", "fast", "bulk"] {
+            let left: Vec<_> = self.volumes(here, pool);
+            assert!(
+                !left
+                    .iter()
+                    .any(|volume| volume.starts_with(&format!("{name}-"))),
+                "{left:?}"
+            );
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let state = self.state();
+        run(Command::new("timeout")
+            .arg("60")
+            .arg(script())
+            .arg("down")
+            .arg(&state));
+        let check = run(Command::new(script()).arg("check").arg(&state));
+        assert!(
+            std::thread::panicking() || check.status.success(),
+            "the lab left something behind"
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! What the planner decides, case by case. Every plan here passes the independent check.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a reading made by hand for a test is right or the test is wrong"
+)]
+
+mod fleet;
+mod moves;
+mod recovery;
+mod room;

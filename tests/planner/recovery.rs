@@ -1,0 +1,194 @@
+//! What an earlier apply left, and the way out of it.
+
+use domicile::model::{JobKind, MoveMark, PowerState, RunState, VolumeName};
+use domicile::observed::Vm;
+use domicile::plan::MoveKind;
+
+use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
+
+fn mark() -> MoveMark {
+    let volume = (pool_name("default"), VolumeName::new("web.qcow2").unwrap());
+    MoveMark {
+        version: MoveMark::VERSION,
+        from: host_name("kvm1"),
+        from_uuid: "00000000-0000-0000-0000-000000000001".into(),
+        to: host_name("kvm2"),
+        to_uuid: "00000000-0000-0000-0000-000000000002".into(),
+        was_active: true,
+        complete: false,
+        source_volumes: vec![volume.clone()],
+        created_volumes: vec![volume],
+        created_bases: Vec::new(),
+    }
+}
+
+fn power(state: RunState, reason: &str) -> PowerState {
+    PowerState {
+        state,
+        reason: reason.into(),
+    }
+}
+
+/// A fleet in which `web` was being moved from kvm1 to kvm2, found on these hosts.
+fn interrupted(places: &[(&str, PowerState)]) -> Fleet {
+    let mut fleet = Fleet::new(2, 64);
+    for (host, power) in places {
+        let vm: &mut Vm = fleet.vm(host, "web", 4);
+        vm.uuid = "web".into();
+        vm.power = power.clone();
+        vm.detail.as_mut().unwrap().mark = Some(mark());
+    }
+    // Both volumes are there: the original and the copy.
+    for (here, there) in [("kvm1", "kvm2"), ("kvm2", "kvm1")] {
+        let volumes = fleet.host(here).pools["default"].volumes.clone();
+        fleet
+            .host(there)
+            .pools
+            .get_mut("default")
+            .unwrap()
+            .volumes
+            .extend(volumes);
+    }
+    fleet.wants("web", "kvm2");
+    fleet
+}
+
+#[test]
+fn a_move_that_arrived_is_brought_to_its_end() {
+    let plan = interrupted(&[("kvm2", power(RunState::Running, "migrated"))]).plan();
+    assert_eq!(plan.moves[0].kind, MoveKind::Finish);
+    assert_eq!(
+        acts(&plan),
+        [
+            "delete volume kvm1:default/web.qcow2",
+            "remove the mark of web on kvm2"
+        ]
+    );
+}
+
+#[test]
+fn a_source_that_was_left_defined_is_undefined_and_never_started() {
+    let source = power(RunState::ShutOff, "migrated");
+    let plan = interrupted(&[
+        ("kvm1", source),
+        ("kvm2", power(RunState::Running, "migrated")),
+    ])
+    .plan();
+    assert_eq!(
+        acts(&plan),
+        [
+            "remove the definition of web on kvm1",
+            "delete volume kvm1:default/web.qcow2",
+            "remove the mark of web on kvm2"
+        ]
+    );
+}
+
+#[test]
+fn a_vm_that_arrived_off_is_started_where_it_was_going() {
+    let plan = interrupted(&[("kvm2", power(RunState::ShutOff, "destroyed"))]).plan();
+    assert_eq!(acts(&plan)[0], "start web on kvm2");
+}
+
+#[test]
+fn a_move_that_did_not_arrive_is_cleaned_up_and_made_again() {
+    let plan = interrupted(&[("kvm1", power(RunState::Running, "booted"))]).plan();
+    assert_eq!(
+        acts(&plan),
+        [
+            "delete volume kvm2:default/web.qcow2",
+            "remove the mark of web on kvm1",
+            "mark web on kvm1",
+            "create volume kvm2:default/web.qcow2",
+            "migrate web live from kvm1 to kvm2",
+            "delete volume kvm1:default/web.qcow2",
+            "remove the mark of web on kvm2",
+        ]
+    );
+}
+
+#[test]
+fn a_source_that_a_broken_migration_left_paused_runs_again_first() {
+    let plan = interrupted(&[("kvm1", power(RunState::Paused, "migration"))]).plan();
+    assert_eq!(acts(&plan)[0], "resume web on kvm1");
+}
+
+#[test]
+fn a_vm_that_we_shut_down_is_started_at_its_destination() {
+    let plan = interrupted(&[("kvm1", power(RunState::ShutOff, "shutdown"))]).plan();
+    assert!(
+        acts(&plan).contains(&"start web on kvm2".into()),
+        "{:?}",
+        acts(&plan)
+    );
+    assert!(!acts(&plan).iter().any(|act| act.starts_with("shut down")));
+}
+
+#[test]
+fn a_vm_that_we_shut_down_is_started_where_it_was_when_the_manifest_turned_back() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::ShutOff, "shutdown"))]);
+    fleet.wants("web", "kvm1");
+    assert_eq!(
+        acts(&fleet.plan()),
+        [
+            "delete volume kvm2:default/web.qcow2",
+            "start web on kvm1",
+            "remove the mark of web on kvm1"
+        ]
+    );
+}
+
+#[test]
+fn incomplete_copies_are_never_started() {
+    let off = || power(RunState::ShutOff, "shutdown");
+    let fleet = interrupted(&[("kvm1", off()), ("kvm2", off())]);
+    assert_eq!(
+        acts(&fleet.plan())[0],
+        "remove the definition of web on kvm2"
+    );
+}
+
+#[test]
+fn complete_copies_count_from_the_moment_they_are_proven() {
+    let off = || power(RunState::ShutOff, "shutdown");
+    let mut fleet = interrupted(&[("kvm1", off()), ("kvm2", off())]);
+    let there = fleet.host("kvm2").vms.get_mut("web").unwrap();
+    there
+        .detail
+        .as_mut()
+        .unwrap()
+        .mark
+        .as_mut()
+        .unwrap()
+        .complete = true;
+    assert_eq!(
+        acts(&fleet.plan())[..2],
+        ["start web on kvm2", "remove the definition of web on kvm1"]
+    );
+}
+
+#[test]
+fn a_vm_that_runs_twice_is_left_for_a_person() {
+    let running = || power(RunState::Running, "booted");
+    let plan = interrupted(&[("kvm1", running()), ("kvm2", running())]).plan();
+    assert_eq!(blocks(&plan), ["unfinished"]);
+    assert!(plan.steps.is_empty());
+}
+
+#[test]
+fn a_migration_under_way_is_awaited() {
+    let mut fleet = interrupted(&[
+        ("kvm1", power(RunState::Running, "booted")),
+        ("kvm2", power(RunState::Paused, "migration")),
+    ]);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    here.detail.as_mut().unwrap().job = Some(JobKind::MigrationOut);
+    assert_eq!(
+        acts(&fleet.plan()),
+        [
+            "await the migration of web from kvm1 to kvm2",
+            "delete volume kvm1:default/web.qcow2",
+            "remove the mark of web on kvm2"
+        ]
+    );
+}
