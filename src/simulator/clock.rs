@@ -1,0 +1,164 @@
+//! Simulated time for steps on several threads: who waits for which moment becomes the order in which they go on.
+//!
+//! Time stands still while a step does something, and goes on to the earliest awaited moment once every step that is
+//! said to be under way waits. So one step goes on at a time, and in an order that depends on the awaited moments and
+//! the steps' names alone, never on how the system schedules threads.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::Millis;
+
+/// A moment that a step waits for; ties go by name, then by arrival.
+type Awaited = (u64, String, u64);
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// How many steps were said to be under way.
+    expected: usize,
+    /// How many steps are here.
+    present: usize,
+    waiting: BTreeSet<Awaited>,
+    arrivals: u64,
+}
+
+/// Simulated time.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    turns: Mutex<Turns>,
+    changed: Condvar,
+    now: AtomicU64,
+    /// Real time per simulated time; `None`: no waiting at all.
+    pub(super) pace: Option<f64>,
+}
+
+impl Clock {
+    pub(super) fn now(&self) -> Millis {
+        Millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how many steps are under way: time stands still until so many are here.
+    pub(super) fn expect(&self, steps: usize) {
+        self.turns().expected = steps;
+        self.changed.notify_all();
+    }
+
+    /// Lets a step in and waits for its turn. It leaves when what is returned is dropped.
+    pub(super) fn enter(&self, name: String) -> Presence<'_> {
+        let arrival = {
+            let mut turns = self.turns();
+            turns.present += 1;
+            turns.arrivals += 1;
+            turns.arrivals
+        };
+        let presence = Presence {
+            clock: self,
+            name,
+            arrival,
+        };
+        presence.wait(Millis::ZERO);
+        presence
+    }
+
+    /// How long to wait at most between two looks at what a person wants.
+    pub(super) fn slice(&self, whole: Millis) -> Millis {
+        const SLICES: u64 = 4;
+        const LOOK_EVERY_MS: f64 = 200.0;
+        let by_pace = self.pace.map(|pace| LOOK_EVERY_MS / pace.max(1e-6));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive number of milliseconds, and the cast saturates"
+        )]
+        let slice = by_pace.map_or(whole.0 / SLICES, |slice| slice as u64);
+        Millis(slice.max(1))
+    }
+}
+
+/// A step that is there to spend time.
+#[derive(Debug)]
+pub(super) struct Presence<'a> {
+    clock: &'a Clock,
+    name: String,
+    arrival: u64,
+}
+
+impl Presence<'_> {
+    /// Lets simulated time pass, and returns when it is this step's turn again.
+    pub(super) fn wait(&self, span: Millis) {
+        let clock = self.clock;
+        let mut turns = clock.turns();
+        let moment = clock.now().plus(span).0;
+        let awaited = (moment, self.name.clone(), self.arrival);
+        turns.waiting.insert(awaited.clone());
+        clock.changed.notify_all();
+        while turns.waiting.first() != Some(&awaited)
+            || turns.waiting.len() < turns.present
+            || turns.present < turns.expected
+        {
+            turns = clock
+                .changed
+                .wait(turns)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(pace) = clock.pace {
+            let ahead = moment.saturating_sub(clock.now().0);
+            drop(turns);
+            std::thread::sleep(Duration::from_millis(ahead).mul_f64(pace));
+            turns = clock.turns();
+        }
+        clock.now.fetch_max(moment, Ordering::SeqCst);
+        turns.waiting.remove(&awaited);
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.clock.turns().present -= 1;
+        self.clock.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_at_once_share_time_and_end_in_the_order_of_their_moments() {
+        for _ in 0..50 {
+            let clock = Clock::default();
+            let ended = Mutex::new(Vec::new());
+            clock.expect(3);
+            std::thread::scope(|scope| {
+                for (name, span) in [("c", 30), ("a", 20), ("b", 20)] {
+                    let (clock, ended) = (&clock, &ended);
+                    scope.spawn(move || {
+                        let presence = clock.enter(name.to_owned());
+                        presence.wait(Millis(span));
+                        ended.lock().unwrap().push((name, clock.now().0));
+                        clock.expect(0);
+                    });
+                }
+            });
+            assert_eq!(
+                ended.into_inner().unwrap(),
+                [("a", 20), ("b", 20), ("c", 30)]
+            );
+        }
+    }
+
+    #[test]
+    fn steps_one_after_the_other_add_up() {
+        let clock = Clock::default();
+        for _ in 0..3 {
+            clock.enter("step".to_owned()).wait(Millis(10));
+        }
+        assert_eq!(clock.now(), Millis(30));
+    }
+}

@@ -1,0 +1,393 @@
+//! The simulated hosts behind the trait: checks, time, faults and invariants around each action.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::clock::{Clock, Presence};
+use super::effects::{Cost, Timing, hosts_of, vm_of};
+use super::faults::{Fault, Faults, Moment, index};
+use super::invariants::{Breach, Invariants};
+use super::reading;
+use super::world::World;
+use crate::hypervisor::{Cancel, Hypervisor, ObserveRequest, Outcome, Progress, StepError, Watch};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName};
+use crate::observed::{Observed, Reading};
+use crate::plan::Action;
+
+/// Hosts in memory, made from a reading. Whatever is done to them, the invariants are checked after it.
+#[derive(Debug)]
+pub struct Simulator {
+    clock: Clock,
+    timing: Timing,
+    /// When the reading was taken, in milliseconds since 1970.
+    taken_at: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    world: World,
+    invariants: Invariants,
+    breaches: BTreeSet<Breach>,
+    faults: Faults,
+    attempts: BTreeMap<String, u32>,
+    struck: Vec<String>,
+    /// Whether the process that uses the hosts has died.
+    dead: bool,
+    /// Hosts that do not answer.
+    gone: BTreeSet<HostName>,
+    /// VMs that an action has named.
+    named: BTreeSet<VmName>,
+}
+
+impl Simulator {
+    /// Hosts as they were read. Every VM may be touched, no call fails, time passes without waiting. Pools are shared
+    /// where the reading says so.
+    #[must_use]
+    pub fn new(observed: Observed) -> Self {
+        Self::with_shared_pools(observed, &[])
+    }
+
+    /// The same, where each of these groups of pools is one storage besides.
+    #[must_use]
+    pub fn with_shared_pools(observed: Observed, groups: &[Vec<(HostName, PoolName)>]) -> Self {
+        let mut shared = BTreeMap::new();
+        for (number, group) in groups.iter().enumerate() {
+            shared.extend(
+                group
+                    .iter()
+                    .map(|pool| (pool.clone(), format!("shared {number}"))),
+            );
+        }
+        let taken_at = observed.taken_at;
+        let world = World::new(observed, shared);
+        let everything = world.each_vm().map(|(_, name, _)| name.clone()).collect();
+        let invariants = Invariants::new(&world, everything);
+        Self {
+            clock: Clock::default(),
+            timing: Timing::default(),
+            taken_at,
+            state: Mutex::new(State {
+                world,
+                invariants,
+                breaches: BTreeSet::new(),
+                faults: Faults::none(),
+                attempts: BTreeMap::new(),
+                struck: Vec::new(),
+                dead: false,
+                gone: BTreeSet::new(),
+                named: BTreeSet::new(),
+            }),
+        }
+    }
+
+    /// The same hosts with other times.
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// The same hosts, where that many seconds of real time are spent for each simulated second, so that a person
+    /// can follow.
+    #[must_use]
+    pub fn with_pace(mut self, seconds: f64) -> Self {
+        self.clock.pace = seconds.is_finite().then_some(seconds.max(0.0));
+        self
+    }
+
+    /// The same hosts, where touching a VM other than these breaks an invariant.
+    #[must_use]
+    pub fn managing(self, vms: BTreeSet<VmName>) -> Self {
+        {
+            let mut state = self.state();
+            state.invariants = Invariants::new(&state.world, vms);
+        }
+        self
+    }
+
+    /// From now on these faults strike.
+    pub fn set_faults(&self, faults: Faults) {
+        self.state().faults = faults;
+    }
+
+    /// Every host answers again, another process uses them, and nothing fails any more.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.faults = Faults::none();
+        state.dead = false;
+        state.gone.clear();
+    }
+
+    /// The whole state as a reading, hosts that do not answer included.
+    #[must_use]
+    pub fn observed(&self) -> Observed {
+        let state = self.state();
+        reading::whole(
+            &state.world,
+            self.taken_at.saturating_add(self.clock.now().0),
+        )
+    }
+
+    /// Every invariant that was broken at any moment so far.
+    #[must_use]
+    pub fn breaches(&self) -> Vec<Breach> {
+        self.state().breaches.iter().cloned().collect()
+    }
+
+    /// VMs that are off because they were shut down here. None must be left when an apply has ended.
+    #[must_use]
+    pub fn stopped(&self) -> Vec<VmName> {
+        let state = self.state();
+        let stopped = state
+            .world
+            .each_vm()
+            .filter(|(_, _, vm)| state.world.stopped.contains(&vm.uuid));
+        let names: BTreeSet<VmName> = stopped.map(|(_, name, _)| name.clone()).collect();
+        names.into_iter().collect()
+    }
+
+    /// What went wrong so far by the seed, in words.
+    #[must_use]
+    pub fn struck(&self) -> Vec<String> {
+        self.state().struck.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the action's time pass, with progress; what stops it before its end is returned.
+    fn spend(
+        &self,
+        presence: &Presence<'_>,
+        action: &Action,
+        cost: Cost,
+        watch: &dyn Watch,
+    ) -> Result<(), Stop> {
+        let slice = self.clock.slice(cost.duration);
+        let mut left = cost.duration;
+        while left > Millis::ZERO {
+            let part = slice.min(left);
+            presence.wait(part);
+            left = Millis(left.0 - part.0);
+            if let Err(why) = self.state().check_answers(action) {
+                return Err(Stop::Silence(why));
+            }
+            if left > Millis::ZERO && watch.cancel() == Cancel::Now {
+                return Err(Stop::Cancelled);
+            }
+            if cost.bytes > Bytes::ZERO {
+                watch.progress(progress(cost, left));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stops an action while its time passes.
+enum Stop {
+    Cancelled,
+    Silence(String),
+}
+
+fn progress(cost: Cost, left: Millis) -> Progress {
+    let part = |of: u64, by: u64, whole: u64| {
+        let value = u128::from(of) * u128::from(by) / u128::from(whole.max(1));
+        u64::try_from(value).unwrap_or(u64::MAX)
+    };
+    let spent = cost.duration.0 - left.0;
+    Progress {
+        done: Bytes(part(cost.bytes.0, spent, cost.duration.0)),
+        total: cost.bytes,
+        rate: Some(BytesPerSecond(part(cost.bytes.0, 1000, cost.duration.0))),
+    }
+}
+
+impl State {
+    /// Whether the hosts of an action answer this process.
+    fn check_answers(&self, action: &Action) -> Result<(), String> {
+        if self.dead {
+            return Err("this process has died".to_owned());
+        }
+        let silent = |host: &&&HostName| {
+            self.gone.contains(**host) || self.world.closed.contains_key(**host)
+        };
+        match hosts_of(action).iter().find(silent) {
+            Some(host) => Err(format!("{host} does not answer")),
+            None => Ok(()),
+        }
+    }
+
+    /// The fault that strikes this call.
+    fn strike(&mut self, action: &Action) -> Option<Fault> {
+        let attempt = self.attempts.entry(action.to_string()).or_insert(0);
+        *attempt += 1;
+        let fault = self.faults.strike(action, *attempt)?;
+        self.struck.push(format!("{action}: {fault:?}"));
+        match fault {
+            Fault::Dies(Moment::Before, _) => self.dead = true,
+            Fault::HostGone(which) => {
+                let hosts = hosts_of(action);
+                if !hosts.is_empty() {
+                    self.gone.insert(hosts[index(which, hosts.len())].clone());
+                }
+            }
+            Fault::Fails(_) | Fault::Dies(..) => {}
+        }
+        Some(fault)
+    }
+
+    fn begin(&mut self, action: &Action, timing: &Timing) -> Result<Cost, String> {
+        self.check_answers(action)?;
+        self.world.check(action)?;
+        if let Some(vm) = vm_of(action) {
+            self.named.insert(vm.clone());
+        }
+        let cost = self.world.cost(action, timing);
+        self.world.begin(action)?;
+        self.judge();
+        Ok(cost)
+    }
+
+    fn finish(
+        &mut self,
+        action: &Action,
+        timing: &Timing,
+        notes: &mut Vec<String>,
+    ) -> Result<Outcome, String> {
+        // Whatever was copied while a guest ran is history by now.
+        let named = self.named.clone();
+        self.world.guests_write(&named);
+        let result = self.world.finish(action, timing, notes);
+        if let (Ok(_), Action::CreateVolume { spec } | Action::CopyVolume { spec, .. }) =
+            (&result, action)
+        {
+            let place = self.world.place_at(&spec.at);
+            self.invariants.made(place);
+        }
+        if result.is_err() {
+            self.world.break_off(action, true);
+        }
+        self.judge();
+        result
+    }
+
+    fn break_off(&mut self, action: &Action, stop: impl FnOnce(&mut World)) {
+        if let Action::CopyVolume { spec, .. } = action {
+            let place = self.world.place_at(&spec.at);
+            self.invariants.made(place);
+        }
+        stop(&mut self.world);
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let breaches = self.invariants.check(&self.world);
+        self.breaches.extend(breaches);
+    }
+}
+
+impl Hypervisor for Simulator {
+    fn observe(&self, request: &ObserveRequest) -> Observed {
+        let state = self.state();
+        let mut observed = reading::whole(
+            &state.world,
+            self.taken_at.saturating_add(self.clock.now().0),
+        );
+        observed
+            .hosts
+            .retain(|host, _| request.hosts.contains_key(host));
+        for host in request.hosts.keys() {
+            let reason = if state.dead {
+                "this process has died".to_owned()
+            } else if state.gone.contains(host) {
+                format!("{host} does not answer")
+            } else if observed.hosts.contains_key(host) {
+                continue;
+            } else {
+                format!("the recorded state has no host {host}")
+            };
+            let after = request.timeout;
+            observed
+                .hosts
+                .insert(host.clone(), Reading::Unreachable { reason, after });
+        }
+        reading::reduce(&mut observed, &request.depth);
+        observed
+    }
+
+    fn perform(&self, action: &Action, watch: &dyn Watch) -> Result<Outcome, StepError> {
+        let failed = |why: String| StepError::new(action.to_string(), why);
+        let presence = self.clock.enter(action.to_string());
+        let (cost, fault) = {
+            let mut state = self.state();
+            state.check_answers(action).map_err(failed)?;
+            let fault = state.strike(action);
+            if fault == Some(Fault::Fails(Moment::Before)) {
+                return Err(failed("refused by the simulation's faults".to_owned()));
+            }
+            (state.begin(action, &self.timing).map_err(failed)?, fault)
+        };
+        let spent = self.spend(&presence, action, cost, watch);
+        let mut state = self.state();
+        match (spent, fault) {
+            (Err(Stop::Cancelled), _) => {
+                state.break_off(action, |world| world.break_off(action, true));
+                return Err(StepError::cancelled(action.to_string()));
+            }
+            (Err(Stop::Silence(why)), _) => {
+                let dead = state.dead;
+                let variant = u64::from(
+                    state
+                        .attempts
+                        .get(&action.to_string())
+                        .copied()
+                        .unwrap_or(0),
+                );
+                state.break_off(action, |world| {
+                    if dead {
+                        world.orphan(action, variant);
+                    } else {
+                        world.break_off(action, false);
+                    }
+                });
+                return Err(failed(why));
+            }
+            (Ok(()), Some(Fault::Fails(Moment::Midway))) => {
+                state.break_off(action, |world| world.break_off(action, false));
+                return Err(failed("broken off by the simulation's faults".to_owned()));
+            }
+            (Ok(()), Some(Fault::Dies(Moment::Midway, variant))) => {
+                state.dead = true;
+                state.break_off(action, |world| world.orphan(action, variant));
+                return Err(failed("this process has died".to_owned()));
+            }
+            _ => {}
+        }
+        let mut notes = Vec::new();
+        let result = state
+            .finish(action, &self.timing, &mut notes)
+            .map_err(failed);
+        if let Some(Fault::Dies(Moment::After, _)) = fault {
+            state.dead = true;
+        }
+        drop(state);
+        for text in &notes {
+            watch.note(text);
+        }
+        match fault {
+            Some(Fault::Fails(Moment::After)) => Err(failed("its answer was lost".to_owned())),
+            Some(Fault::Dies(..)) => Err(failed("this process has died".to_owned())),
+            _ => result,
+        }
+    }
+
+    fn under_way(&self, steps: usize) {
+        self.clock.expect(steps);
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.now()
+    }
+}

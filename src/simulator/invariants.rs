@@ -1,0 +1,254 @@
+//! What must hold at every moment, whatever was planned and whatever failed. Knows the invariants and the state, and
+//! nothing of actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::images::{DiskKey, Place};
+use super::world::World;
+use crate::model::{DiskTarget, HostName, JobKind, RunState, VmName};
+use crate::observed::{Host, Vm};
+
+/// A broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Breach {
+    /// A VM is active on several hosts.
+    #[error("{vm} is active on {}", names(.hosts))]
+    ActiveTwice {
+        /// The VM.
+        vm: VmName,
+        /// Where.
+        hosts: Vec<HostName>,
+    },
+    /// A VM that was active is active nowhere, and was not shut down for its move.
+    #[error("{vm} was active and is active nowhere")]
+    ActiveNowhere {
+        /// The VM.
+        vm: VmName,
+    },
+    /// A VM is known to no host.
+    #[error("{vm} is defined and active nowhere")]
+    Gone {
+        /// The VM.
+        vm: VmName,
+    },
+    /// No complete copy of a disk is left.
+    #[error("no complete copy of disk {disk} of {vm} is left")]
+    DiskLost {
+        /// The VM.
+        vm: VmName,
+        /// The disk.
+        disk: DiskTarget,
+    },
+    /// A VM is active on a disk that is not what it wrote last.
+    #[error("{vm} is active on {host} with a disk {disk} that is not what it wrote last")]
+    DiskStale {
+        /// The VM.
+        vm: VmName,
+        /// Where.
+        host: HostName,
+        /// The disk.
+        disk: DiskTarget,
+    },
+    /// Something that nobody named was changed.
+    #[error("{what} was touched, and nobody named it")]
+    Touched {
+        /// What.
+        what: String,
+    },
+}
+
+fn names(hosts: &[HostName]) -> String {
+    let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    names.join(" and ")
+}
+
+/// The state at the start, as far as the invariants speak of it.
+#[derive(Debug, Clone)]
+pub(super) struct Invariants {
+    before: BTreeMap<HostName, Host>,
+    /// By UUID: names of VMs, and whether each was active.
+    vms: BTreeMap<String, (VmName, bool)>,
+    /// UUIDs that were active on several hosts before anything was done.
+    twice: BTreeSet<String>,
+    /// Disks that could be read at the start.
+    disks: BTreeMap<DiskKey, VmName>,
+    /// VMs that may be touched.
+    managed: BTreeSet<VmName>,
+    /// Volumes that may be removed.
+    removable: BTreeSet<Place>,
+}
+
+impl Invariants {
+    /// The invariants of this state, of which only these VMs may be touched.
+    pub(super) fn new(world: &World, managed: BTreeSet<VmName>) -> Self {
+        let mut vms: BTreeMap<String, (VmName, bool)> = BTreeMap::new();
+        for (_, name, vm) in world.each_vm() {
+            let known = vms.entry(vm.uuid.clone()).or_insert((name.clone(), false));
+            known.1 |= vm.power.is_active();
+        }
+        let truths = world.images.truths.keys();
+        let disks = truths.filter_map(|key| Some((key.clone(), vms.get(&key.0)?.0.clone())));
+        let mut invariants = Self {
+            before: world.hosts.clone(),
+            twice: active_on(world)
+                .into_iter()
+                .filter(|(_, on)| on.len() > 1)
+                .map(|(uuid, _)| uuid)
+                .collect(),
+            disks: disks.collect(),
+            vms,
+            removable: BTreeSet::new(),
+            managed,
+        };
+        invariants.removable = invariants.own_volumes(world);
+        invariants
+    }
+
+    /// Volumes of the managed VMs: their disks, what is below those, and what a mark says was made for them.
+    fn own_volumes(&self, world: &World) -> BTreeSet<Place> {
+        let mut own = BTreeSet::new();
+        for (host, name, vm) in world.each_vm() {
+            let Some(detail) = vm.detail.as_deref().filter(|_| self.managed.contains(name)) else {
+                continue;
+            };
+            for disk in &detail.disks {
+                let below = disk.backing.iter().map(|layer| layer.path.as_str());
+                let paths = disk.path.as_deref().into_iter().chain(below);
+                own.extend(paths.filter_map(|path| world.place_of(host, path)));
+            }
+            if let Some(mark) = &detail.mark {
+                let at_source = mark
+                    .source_volumes
+                    .iter()
+                    .map(|volume| (&mark.from, volume));
+                let made = mark.created_volumes.iter().chain(&mark.created_bases);
+                let made = made.map(|volume| (&mark.to, volume));
+                own.extend(
+                    at_source
+                        .chain(made)
+                        .map(|(host, (pool, name))| world.place(host, pool, name)),
+                );
+            }
+        }
+        own
+    }
+
+    /// Takes note that a volume was made here, and so may be removed.
+    pub(super) fn made(&mut self, place: Place) {
+        self.removable.insert(place);
+    }
+
+    /// What is broken now.
+    pub(super) fn check(&self, world: &World) -> BTreeSet<Breach> {
+        let mut breaches = BTreeSet::new();
+        self.check_activity(world, &mut breaches);
+        self.check_disks(world, &mut breaches);
+        self.check_untouched(world, &mut breaches);
+        breaches
+    }
+
+    fn check_activity(&self, world: &World, breaches: &mut BTreeSet<Breach>) {
+        let active = active_on(world);
+        let known: BTreeSet<&str> = world.each_vm().map(|(_, _, vm)| vm.uuid.as_str()).collect();
+        let anywhere = world.each_vm().filter(|(_, _, vm)| vm.power.is_active());
+        let anywhere: BTreeSet<&str> = anywhere.map(|(_, _, vm)| vm.uuid.as_str()).collect();
+        for (uuid, (vm, was_active)) in &self.vms {
+            let vm = vm.clone();
+            let on = active.get(uuid).map_or(&[][..], Vec::as_slice);
+            if on.len() > 1 && !self.twice.contains(uuid) {
+                let hosts = on.to_vec();
+                breaches.insert(Breach::ActiveTwice { vm, hosts });
+            } else if !known.contains(uuid.as_str()) {
+                breaches.insert(Breach::Gone { vm });
+            } else if *was_active
+                && !anywhere.contains(uuid.as_str())
+                && !world.stopped.contains(uuid)
+            {
+                breaches.insert(Breach::ActiveNowhere { vm });
+            }
+        }
+    }
+
+    fn check_disks(&self, world: &World, breaches: &mut BTreeSet<Breach>) {
+        let mut readable = BTreeSet::new();
+        for (host, state) in &world.hosts {
+            for volume in state.pools.values().flat_map(|pool| pool.volumes.values()) {
+                readable.extend(world.read(host, &volume.path));
+            }
+        }
+        for (key, vm) in &self.disks {
+            let Some(truth) = world.images.truths.get(key) else {
+                continue;
+            };
+            if truth.is_disjoint(&readable) {
+                let (vm, disk) = (vm.clone(), key.1.clone());
+                breaches.insert(Breach::DiskLost { vm, disk });
+            }
+        }
+        for (host, name, vm) in world.each_vm() {
+            if !holds_guest(vm) {
+                continue;
+            }
+            for disk in vm.detail.iter().flat_map(|detail| &detail.disks) {
+                let key = (vm.uuid.clone(), disk.target.clone());
+                let truth = world
+                    .images
+                    .truths
+                    .get(&key)
+                    .filter(|_| self.disks.contains_key(&key));
+                let read = disk.path.as_deref().and_then(|path| world.read(host, path));
+                if truth.is_some_and(|truth| read.is_none_or(|read| !truth.contains(&read))) {
+                    breaches.insert(Breach::DiskStale {
+                        vm: name.clone(),
+                        host: host.clone(),
+                        disk: disk.target.clone(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn check_untouched(&self, world: &World, breaches: &mut BTreeSet<Breach>) {
+        let mut touched = |what: String| {
+            breaches.insert(Breach::Touched { what });
+        };
+        for (host, before) in &self.before {
+            let Some(now) = world.hosts.get(host) else {
+                continue;
+            };
+            let names: BTreeSet<&VmName> = before.vms.keys().chain(now.vms.keys()).collect();
+            for name in names {
+                if !self.managed.contains(name) && before.vms.get(name) != now.vms.get(name) {
+                    touched(format!("VM {name} on {host}"));
+                }
+            }
+            for (pool, state) in &before.pools {
+                let left = now.pools.get(pool).map(|pool| &pool.volumes);
+                for volume in state.volumes.keys() {
+                    let place = world.place(host, pool, volume);
+                    let there = left.is_some_and(|volumes| volumes.contains_key(volume));
+                    if !there && !self.removable.contains(&place) {
+                        touched(format!("volume {host}:{pool}/{volume}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The hosts on which each VM is active, by UUID.
+fn active_on(world: &World) -> BTreeMap<String, Vec<HostName>> {
+    let mut found: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
+    for (host, _, vm) in world.each_vm().filter(|(_, _, vm)| holds_guest(vm)) {
+        found.entry(vm.uuid.clone()).or_default().push(host.clone());
+    }
+    found
+}
+
+/// Whether the VM's guest is here. During a migration the destination holds an empty shell, and one that broke off
+/// after the guest had left holds an abandoned one; libvirt calls both active.
+fn holds_guest(vm: &Vm) -> bool {
+    let incoming = vm.detail.as_deref().and_then(|detail| detail.job) == Some(JobKind::MigrationIn);
+    let shell = vm.power.state == RunState::Paused && vm.power.reason == "migration";
+    vm.power.is_active() && !incoming && !shell
+}

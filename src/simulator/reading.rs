@@ -1,0 +1,65 @@
+//! The simulated state as a reading, as closely as was asked for.
+
+use std::collections::BTreeSet;
+
+use super::world::{World, find};
+use crate::hypervisor::Depth;
+use crate::model::VmName;
+use crate::observed::{FORMAT_VERSION, Host, Observed, Reading};
+
+/// Everything there is.
+pub(super) fn whole(world: &World, taken_at: u64) -> Observed {
+    let reached = world.hosts.iter().map(|(name, host)| {
+        let reading = Reading::Reached(Box::new(host.clone()));
+        (name.clone(), reading)
+    });
+    let closed = world
+        .closed
+        .iter()
+        .map(|(name, reading)| (name.clone(), reading.clone()));
+    Observed {
+        format_version: FORMAT_VERSION.to_owned(),
+        taken_at,
+        hosts: reached.chain(closed).collect(),
+    }
+}
+
+/// Leaves out what a reading of this depth would not have asked for.
+pub(super) fn reduce(observed: &mut Observed, depth: &Depth) {
+    let named = match depth {
+        Depth::Full => return,
+        Depth::Bulk => &BTreeSet::new(),
+        Depth::Named(vms) => vms,
+    };
+    for reading in observed.hosts.values_mut() {
+        if let Reading::Reached(host) = reading {
+            reduce_host(host, named);
+        }
+    }
+}
+
+fn reduce_host(host: &mut Host, named: &BTreeSet<VmName>) {
+    let mut used = BTreeSet::new();
+    for (name, vm) in &mut host.vms {
+        if !named.contains(name) {
+            vm.detail = None;
+        }
+    }
+    for disk in host
+        .vms
+        .values()
+        .filter_map(|vm| vm.detail.as_deref())
+        .flat_map(|detail| &detail.disks)
+    {
+        let below = disk.backing.iter().map(|layer| layer.path.as_str());
+        let paths = disk.path.as_deref().into_iter().chain(below);
+        used.extend(paths.filter_map(|path| find(host, path)));
+    }
+    for (pool, state) in &mut host.pools {
+        for (name, volume) in &mut state.volumes {
+            if !used.contains(&(pool.clone(), name.clone())) {
+                volume.detail = None;
+            }
+        }
+    }
+}
