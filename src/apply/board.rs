@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::gate::Gate;
 use super::reboot::{Phase, Reboot, reboots_of};
 use crate::hypervisor::Cancel;
 use crate::plan::{Action, Plan, Slot, Step, StepId};
@@ -46,6 +47,7 @@ pub(super) struct Board<'p> {
     dependents: Vec<Vec<usize>>,
     used: BTreeMap<&'p Slot, u32>,
     reboots: Vec<Reboot>,
+    gate: Gate<'p>,
 }
 
 impl<'p> Board<'p> {
@@ -69,6 +71,7 @@ impl<'p> Board<'p> {
             dependents,
             used: BTreeMap::new(),
             reboots: reboots_of(plan),
+            gate: Gate::new(plan),
         }
     }
 
@@ -79,6 +82,7 @@ impl<'p> Board<'p> {
         let may = |index: &&usize| {
             self.states[**index] == State::Waiting
                 && allowed.as_ref().is_none_or(|those| those.contains(index))
+                && self.gate.is_open(**index)
                 && self.is_ready(&self.plan.steps[**index])
         };
         self.order.iter().find(may).map(|index| StepId(*index))
@@ -114,6 +118,7 @@ impl<'p> Board<'p> {
     /// Takes note that a step runs.
     pub(super) fn begin(&mut self, id: StepId) {
         self.states[id.0] = State::Running;
+        self.gate.begin(id.0);
         let plan = self.plan;
         for slot in &plan.steps[id.0].slots {
             *self.used.entry(slot).or_default() += 1;
@@ -127,12 +132,19 @@ impl<'p> Board<'p> {
 
     fn end(&mut self, id: StepId, state: State) {
         self.states[id.0] = state;
+        self.leave_gate(id.0);
         let plan = self.plan;
         for slot in &plan.steps[id.0].slots {
             if let Some(used) = self.used.get_mut(slot) {
                 *used = used.saturating_sub(1);
             }
         }
+    }
+
+    fn leave_gate(&mut self, index: usize) {
+        let states = &self.states;
+        let begun = |first: usize| !matches!(states[first], State::Waiting | State::Skipped);
+        self.gate.end(index, begun);
     }
 
     /// Takes note that a step is done.
@@ -170,6 +182,7 @@ impl<'p> Board<'p> {
     fn skip(&mut self, index: usize, because: StepId) -> Skip {
         self.states[index] = State::Skipped;
         self.blame[index] = Some(because);
+        self.leave_gate(index);
         let step = StepId(index);
         Skip { step, because }
     }

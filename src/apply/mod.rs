@@ -27,6 +27,7 @@
 mod board;
 mod cancel;
 mod event;
+mod gate;
 pub mod journal;
 mod options;
 mod reboot;

@@ -1,5 +1,7 @@
 //! What a VM consists of, as far as moving it depends on it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{HostName, MacAddress, PoolName, VolumeName};
@@ -93,6 +95,18 @@ pub enum InterfaceSource {
     Direct(String),
     /// Anything else; libvirt's type name.
     Other(String),
+}
+
+/// As people say it: `bridge br0`, `network default`.
+impl fmt::Display for InterfaceSource {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge(name) => write!(out, "bridge {name}"),
+            Self::Network(name) => write!(out, "network {name}"),
+            Self::Direct(device) => write!(out, "device {device}"),
+            Self::Other(kind) => write!(out, "a source of type {kind}"),
+        }
+    }
 }
 
 /// An interface of a VM.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::difference::locate;
+use super::difference::{Index, locate};
 use super::place::{Way, detail_of, differences, unknown_disks};
 use super::recover::{self, Remains};
 use crate::definition::Rewrite;
 use crate::desired::{self, ColdCopy, Desired, Method, MigrationSettings};
-use crate::model::{DiskTarget, HostName, VmName, VolumeRef};
+use crate::model::{DiskTarget, HostName, Interface, VmName, VolumeRef};
 use crate::observed::{Host, Observed, Vm, VmDetail};
 use crate::plan::{Action, Difference, DiskPlacement, Finding, MoveKind, Severity};
 use crate::rules::{self, Case, Effect, Verdict};
@@ -89,11 +89,12 @@ fn blocked(
 pub(super) fn decide<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
+    index: &Index<'a>,
     name: &'a VmName,
     wanted: &'a desired::Vm,
 ) -> Decision<'a> {
     let mut decision = Decision::default();
-    let found = match locate(observed, name) {
+    let found = match locate(observed, index, name) {
         Ok(found) => found,
         Err(finding) => {
             decision.findings.push(*finding);
@@ -166,6 +167,7 @@ fn decide_way<'a>(
         disks: &disks,
         discarded: &remains.discarded,
     };
+    decision.findings.extend(unconnected(&case));
     if differences.is_empty() || remains.is_under_way {
         decision.intent = finish_only(
             name,
@@ -247,6 +249,29 @@ fn rewrite_of(way: &Way<'_>, case: &Case<'_>) -> Rewrite {
         }
     }
     rewrite
+}
+
+/// Interfaces of a VM that stays on its host and that the manifest wants on another network: only a move rewrites
+/// them, and a guest's connection is not cut without one.
+fn unconnected(case: &Case<'_>) -> Vec<Finding> {
+    if case.changes_host() {
+        return Vec::new();
+    }
+    let finding = |interface: &Interface| {
+        let wanted = rules::connection(case, interface).ok()?;
+        (wanted != interface.source).then(|| Finding {
+            severity: Severity::Note,
+            code: "network-differs".into(),
+            vm: Some(case.name.clone()),
+            host: Some(case.from.clone()),
+            message: format!(
+                "interface {} is connected to {}, the manifest says {wanted}",
+                interface.mac, interface.source
+            ),
+            remedy: "it is connected anew when the VM moves to another host; until then do it with `virsh update-device`".into(),
+        })
+    };
+    case.detail.interfaces.iter().filter_map(finding).collect()
 }
 
 fn missing_disks(name: &VmName, way: &Way<'_>, detail: &VmDetail) -> Vec<Finding> {

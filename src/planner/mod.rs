@@ -35,8 +35,11 @@ use crate::rules;
 /// it does not tell is asked again, of every host, before anything is deleted.
 #[must_use]
 pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
-    let there = |name: &&VmName| observed.hosts_of(name).next().is_some();
-    desired.vms.keys().filter(there).cloned().collect()
+    let there = observed.reached().flat_map(|(_, host)| host.vms.keys());
+    there
+        .filter(|name| desired.vms.contains_key(*name))
+        .cloned()
+        .collect()
 }
 
 /// Makes the plan that brings the hosts from what was observed to what is desired.
@@ -52,8 +55,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         .iter()
         .all(|finding| finding.severity != Severity::Blocks || finding.code != "same-host-uuid")
     {
+        let index = difference::Index::of(observed);
         for (name, vm) in &desired.vms {
-            let decision = choose::decide(desired, observed, name, vm);
+            let decision = choose::decide(desired, observed, &index, name, vm);
             changes.extend(decision.changes.into_iter().map(|what| Change {
                 vm: name.clone(),
                 what,

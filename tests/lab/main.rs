@@ -9,7 +9,6 @@
     reason = "a lab that does not answer is a failed test, which says what it ran"
 )]
 
-mod bench;
 mod clones;
 mod cold;
 mod disks;

@@ -5,6 +5,7 @@
     reason = "a reading made by hand for a test is right or the test is wrong"
 )]
 
+mod carried_out;
 mod fleet;
 mod moves;
 mod recovery;
