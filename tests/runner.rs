@@ -3,6 +3,7 @@
 mod architecture;
 mod definition;
 mod faults;
+mod observe;
 mod planner;
 mod properties;
 mod render;
