@@ -56,6 +56,7 @@ pub(super) fn vm_of(action: &Action) -> Option<&VmName> {
         | Action::Undefine { vm, .. }
         | Action::BlockCopy { vm, .. }
         | Action::Resume { vm, .. }
+        | Action::Destroy { vm, .. }
         | Action::AwaitMigration { vm, .. } => Some(vm),
         Action::CreateVolume { .. }
         | Action::CopyVolume { .. }
@@ -79,6 +80,7 @@ pub(super) fn hosts_of(action: &Action) -> Vec<&HostName> {
         Action::Start { not_active_on, .. } | Action::Resume { not_active_on, .. } => {
             hosts.extend(not_active_on);
         }
+        Action::Destroy { runs_on, .. } => hosts.extend(runs_on),
         _ => {}
     }
     hosts
@@ -155,6 +157,7 @@ impl World {
                 vm,
                 not_active_on,
             } => self.check_resume(host, vm, not_active_on),
+            Action::Destroy { host, vm, runs_on } => self.check_destroy(host, vm, runs_on.as_ref()),
             Action::AwaitMigration { vm, to, .. } => {
                 if self.adrift.contains_key(vm) || self.is_active(to, vm) {
                     Ok(())
@@ -338,6 +341,10 @@ impl World {
             }
             Action::Start { host, vm, .. } => self.run(host, vm, "booted")?,
             Action::Resume { host, vm, .. } => self.run(host, vm, "unpaused")?,
+            Action::Destroy { host, vm, .. } => {
+                self.vm_mut(host, vm)?.power = power(RunState::ShutOff, "destroyed");
+                self.detail_mut(host, vm)?.live_xml = None;
+            }
             Action::Undefine { host, vm, .. } => self.undefine(host, vm),
             // These need nothing but the check, or are no single call.
             Action::VerifyVolume { .. }

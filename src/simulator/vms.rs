@@ -102,6 +102,35 @@ impl World {
         Ok(())
     }
 
+    /// Before an instance is ended: it is paused, and either runs elsewhere or never executed anything.
+    pub(super) fn check_destroy(
+        &self,
+        host: &HostName,
+        vm: &VmName,
+        runs_on: Option<&HostName>,
+    ) -> Result<(), Refusal> {
+        let found = self.vm(host, vm)?;
+        if found.power.state != RunState::Paused {
+            return Err(format!("{vm} is {} on {host}", found.power.in_words()));
+        }
+        let Some(other) = runs_on else {
+            let mark = found
+                .detail
+                .as_ref()
+                .and_then(|detail| detail.mark.as_ref());
+            return if mark.is_some_and(|mark| mark.cold) {
+                Ok(())
+            } else {
+                Err(format!("{vm} on {host} may have executed something"))
+            };
+        };
+        if self.vm(other, vm)?.power.state == RunState::Running {
+            Ok(())
+        } else {
+            Err(format!("{vm} does not run on {other}"))
+        }
+    }
+
     pub(super) fn check_start(
         &self,
         host: &HostName,
