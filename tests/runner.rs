@@ -2,8 +2,10 @@
 
 mod architecture;
 mod definition;
+mod executor;
 mod faults;
 mod planner;
 mod properties;
 mod render;
+mod simulator;
 mod support;

@@ -217,7 +217,10 @@ impl Derived {
                 let Carry::Thin { base_from, base_to } = &disk.carry else {
                     continue;
                 };
-                if done.contains(&base_from) || intent.way.is_base_in_place(base_from, base_to) {
+                // A clone that comes stands on the base as well; until it does, no host would know.
+                let awaited = intents.iter().any(|other| arrives(other, base_from));
+                let stays = intent.way.is_base_in_place(base_from, base_to);
+                if done.contains(&base_from) || stays || awaited {
                     continue;
                 }
                 done.push(base_from);
@@ -299,6 +302,11 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
 fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
     let from = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_from, .. } if base_from == base);
     intent.disks.iter().any(from)
+}
+
+fn arrives(intent: &Intent<'_>, base: &VolumeRef) -> bool {
+    let onto = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_to, .. } if base_to == base);
+    intent.disks.iter().any(onto)
 }
 
 fn why(action: &Action) -> Why {
