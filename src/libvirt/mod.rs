@@ -2,15 +2,22 @@
 
 #[expect(dead_code, reason = "the steps that use the rest are being added")]
 mod connection;
-#[expect(dead_code, reason = "the steps that use the rest are being added")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the steps that use the rest are being added")
+)]
 mod error;
 #[expect(dead_code, reason = "the steps that use the rest are being added")]
 mod ffi;
+mod hosts;
+mod observe;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "the steps that use the rest are being added")
 )]
 mod typed_params;
+
+pub use hosts::LibvirtHosts;
 
 /// The version of the libvirt library that this program runs with, such as `9.0.0`.
 #[must_use]
