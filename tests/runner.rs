@@ -2,5 +2,6 @@
 
 mod architecture;
 mod definition;
+mod manifest;
 mod planner;
 mod render;
