@@ -2,6 +2,9 @@
 
 mod architecture;
 mod definition;
+mod faults;
 mod manifest;
 mod planner;
+mod properties;
 mod render;
+mod support;

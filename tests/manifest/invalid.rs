@@ -50,26 +50,15 @@ fn shown(label: &Label, sources: &[Source]) -> String {
 }
 
 fn said(faults: &[Fault], sources: &[Source]) -> String {
-    let mut out = String::new();
-    for fault in faults {
-        let Fault {
-            code,
-            path,
-            message,
-            help,
-            ..
-        } = fault;
-        out += &format!("{code} [{path}] {message}\n");
-        out.push_str(&shown(&fault.label, sources));
-        if let Some(second) = &fault.second {
-            out.push_str(&shown(second, sources));
-        }
-        if let Some(help) = help {
-            out += &format!("  help: {help}\n");
-        }
-        out.push('\n');
-    }
-    out
+    let one = |fault: &Fault| {
+        let head = format!("{} [{}] {}\n", fault.code, fault.path, fault.message);
+        let second = fault.second.as_ref().map(|label| shown(label, sources));
+        let help = fault.help.as_ref().map(|help| format!("  help: {help}\n"));
+        let pieces = [Some(head), Some(shown(&fault.label, sources)), second, help];
+        let text: Vec<String> = pieces.into_iter().flatten().collect();
+        text.concat() + "\n"
+    };
+    faults.iter().map(one).collect()
 }
 
 #[test]
