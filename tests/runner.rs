@@ -2,5 +2,8 @@
 
 mod architecture;
 mod definition;
+mod faults;
 mod planner;
+mod properties;
 mod render;
+mod support;

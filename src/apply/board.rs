@@ -82,10 +82,15 @@ impl<'p> Board<'p> {
         let may = |index: &&usize| {
             self.states[**index] == State::Waiting
                 && allowed.as_ref().is_none_or(|those| those.contains(index))
-                && self.gate.is_open(**index)
                 && self.is_ready(&self.plan.steps[**index])
         };
-        self.order.iter().find(may).map(|index| StepId(*index))
+        let ready = || self.order.iter().filter(may);
+        let through_gate = ready().find(|index| self.gate.is_open(**index));
+        // Moves that wait at the gate may be those which make room for the ones inside: it must never be what stops
+        // an apply.
+        let idle = || !self.states.contains(&State::Running);
+        let next = through_gate.or_else(|| ready().next().filter(|_| idle()));
+        next.map(|index| StepId(*index))
     }
 
     /// What may still start despite a wish to stop; `None`: everything.

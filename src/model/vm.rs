@@ -151,6 +151,9 @@ pub struct MoveMark {
     pub to_uuid: String,
     /// Whether the VM was active when the move began and so must be active at its end.
     pub was_active: bool,
+    /// Whether the VM is off while it is moved. An instance of it that is found paused has then never executed
+    /// anything: it was started paused to be carried.
+    pub cold: bool,
     /// Whether every disk was proven to be at the destination. Only ever true in the destination's definition:
     /// from then on the destination's copies count, before it the source's.
     pub complete: bool,

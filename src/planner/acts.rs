@@ -21,11 +21,11 @@ pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
 
 /// The acts of one move in their order, each with the bytes that a copy of one volume carries.
 pub(super) fn actions(intent: &Intent<'_>) -> Vec<(Action, Bytes)> {
-    let mut actions: Vec<(Action, Bytes)> = intent
+    let prelude = intent
         .prelude
         .iter()
-        .map(|action| (action.clone(), Bytes::ZERO))
-        .collect();
+        .map(|action| (prelude_act(intent, action), Bytes::ZERO));
+    let mut actions: Vec<(Action, Bytes)> = prelude.collect();
     if intent.transfer == Transfer::Nothing {
         return actions;
     }
@@ -85,6 +85,18 @@ pub(super) fn actions(intent: &Intent<'_>) -> Vec<(Action, Bytes)> {
     }
     act(Action::Unmark { host: to, vm });
     actions
+}
+
+/// A deletion asks every host that can see the storage, also where an earlier apply left it to be done.
+fn prelude_act(intent: &Intent<'_>, action: &Action) -> Action {
+    let mut action = action.clone();
+    if let Action::DeleteVolume {
+        at, seen_by: hosts, ..
+    } = &mut action
+    {
+        *hosts = seen_by(intent, at);
+    }
+    action
 }
 
 /// The acts that carry the VM and its data, between shutting down and starting.
@@ -293,6 +305,7 @@ fn mark(intent: &Intent<'_>) -> MoveMark {
         to: intent.way.to.clone(),
         to_uuid: intent.destination.uuid.clone(),
         was_active: intent.starts || intent.vm.power.is_active(),
+        cold: intent.way.from != intent.way.to && intent.transfer != Transfer::Live,
         complete: false,
         source_volumes: copied()
             .filter_map(|disk| disk.from.as_ref().map(names))

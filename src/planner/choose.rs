@@ -89,6 +89,7 @@ fn blocked(
 pub(super) fn decide<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
+    paused: &BTreeSet<(HostName, VmName)>,
     index: &Index<'a>,
     name: &'a VmName,
     wanted: &'a desired::Vm,
@@ -101,7 +102,7 @@ pub(super) fn decide<'a>(
             return decision;
         }
     };
-    let remains = match recover::remains(observed, name, &found) {
+    let remains = match recover::remains(observed, paused, name, &found) {
         Ok(remains) => remains,
         Err(finding) => {
             decision.changes.push(Difference::Unfinished {

@@ -74,6 +74,7 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
         | Action::Redefine { .. }
         | Action::Undefine { .. }
         | Action::Resume { .. }
+        | Action::Destroy { .. }
         | Action::AwaitMigration { .. } => calls,
     }
 }

@@ -147,6 +147,12 @@ impl Simulator {
         names.into_iter().collect()
     }
 
+    /// Whether the process that uses the hosts has died by a fault.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.state().dead
+    }
+
     /// What went wrong so far by the seed, in words.
     #[must_use]
     pub fn struck(&self) -> Vec<String> {
