@@ -3,6 +3,7 @@
 mod architecture;
 mod definition;
 mod faults;
+mod manifest;
 mod planner;
 mod properties;
 mod render;
