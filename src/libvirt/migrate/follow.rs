@@ -148,9 +148,14 @@ impl<'a> Follower<'a> {
             .max(1);
         let rate = done.saturating_sub(before).saturating_mul(1000) / millis;
         self.told = (Instant::now(), done);
+        let total = done.saturating_add(number("data_remaining"));
+        // Until the two sides have agreed, there is nothing to tell.
+        if total == 0 {
+            return;
+        }
         self.context.watch.progress(Progress {
             done: Bytes(done),
-            total: Bytes(done.saturating_add(number("data_remaining"))),
+            total: Bytes(total),
             rate: Some(BytesPerSecond(rate)),
         });
     }

@@ -200,6 +200,11 @@ fn unclear(route: Route, here: Option<&(Guest, State)>, there: Option<&(Guest, S
         None => "not known".into(),
     };
     let Route { vm, from, to } = route;
+    if here.is_none() && there.is_none() {
+        return Failure::new(format!("neither {from} nor {to} has {vm} any more")).with_help(format!(
+            "Where the migration was driven by {from} itself, see whether peer_uri of {to} leads to another host."
+        ));
+    }
     let why = format!(
         "{vm} is {} on {from} and {} on {to}",
         words(here),

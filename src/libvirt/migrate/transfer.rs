@@ -14,7 +14,7 @@ use crate::libvirt::context::Context;
 use crate::libvirt::domain::Guest;
 use crate::libvirt::error::CallError;
 use crate::libvirt::ffi;
-use crate::model::HostName;
+use crate::model::{Bytes, HostName};
 use crate::plan::MigrationOptions;
 
 /// How often a migration is looked at.
@@ -51,9 +51,14 @@ pub(super) fn transfer(
 ) -> Result<(), CallError> {
     if order.options.driver != Driver::Managed {
         let result = call(order, &Way::PeerToPeer, follower);
+        let may_fall_back = order.options.driver == Driver::Auto && follower.stop().is_none();
         let unreached = match &result {
-            Err(error) if order.options.driver == Driver::Auto && follower.stop().is_none() => {
-                is_out_of_reach(error, &order.options.peer_uri).then_some(error)
+            Err(error) if may_fall_back && is_out_of_reach(error, &order.options.peer_uri) => {
+                // The way that broke must not be ours: then the migration may well go on.
+                let nothing_moved = order.guest.connection().is_alive()
+                    && !follower.look()
+                    && follower.carried() == Bytes::ZERO;
+                nothing_moved.then_some(error)
             }
             _ => None,
         };
@@ -71,10 +76,33 @@ pub(super) fn transfer(
     call(order, &Way::Managed(&destination), follower)
 }
 
-/// Whether the source's daemon could not even connect. libvirt has no code of its own for that, but its message names
-/// the URI, and nothing has been moved then.
+/// Whether the source's daemon could not even connect. libvirt has no code of its own for that: older daemons wrap the
+/// reason in a message that names the URI, newer ones pass on what their client said.
 fn is_out_of_reach(error: &CallError, peer_uri: &str) -> bool {
-    error.is(sys::VIR_ERR_OPERATION_FAILED) && error.message.contains(peer_uri)
+    let from_the_client = matches!(
+        error.domain,
+        sys::VIR_FROM_NONE
+            | sys::VIR_FROM_RPC
+            | sys::VIR_FROM_REMOTE
+            | sys::VIR_FROM_URI
+            | sys::VIR_FROM_SSH
+            | sys::VIR_FROM_LIBSSH
+            | sys::VIR_FROM_AUTH
+    );
+    let kind = matches!(
+        error.code,
+        sys::VIR_ERR_SYSTEM_ERROR
+            | sys::VIR_ERR_RPC
+            | sys::VIR_ERR_NO_CONNECT
+            | sys::VIR_ERR_AUTH_FAILED
+            | sys::VIR_ERR_AUTH_CANCELLED
+            | sys::VIR_ERR_AUTH_UNAVAILABLE
+            | sys::VIR_ERR_GNUTLS_ERROR
+            | sys::VIR_ERR_INVALID_ARG
+            | sys::VIR_ERR_INTERNAL_ERROR
+    );
+    let wrapped = error.is(sys::VIR_ERR_OPERATION_FAILED) && error.message.contains(peer_uri);
+    wrapped || (from_the_client && kind)
 }
 
 fn call(order: &Order, way: &Way, follower: &mut Follower) -> Result<(), CallError> {
@@ -118,26 +146,57 @@ fn migrate(order: &Order, way: &Way) -> Result<(), CallError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_a_daemon_that_could_not_connect_is_out_of_reach() {
-        let uri = "qemu+tcp://kvm2/system";
-        let error = |code: u32, message: &str| CallError {
+    fn is_unreached(code: u32, domain: u32, message: &str) -> bool {
+        let error = CallError {
+            host: HostName::new("kvm1").unwrap(),
             code,
-            ..CallError::ours(&HostName::new("kvm1").unwrap(), message)
+            domain,
+            message: message.into(),
         };
-        let unreached = "operation failed: Failed to connect to remote libvirt URI qemu+tcp://kvm2/system: no route";
-        assert!(is_out_of_reach(
-            &error(sys::VIR_ERR_OPERATION_FAILED, unreached),
-            uri
+        is_out_of_reach(&error, "qemu+tcp://kvm2/system")
+    }
+
+    #[test]
+    fn a_daemon_that_could_not_connect_is_known_by_what_either_version_says() {
+        let newer = "unable to connect to server at 'kvm2:16509': Connection refused";
+        assert!(is_unreached(
+            sys::VIR_ERR_SYSTEM_ERROR,
+            sys::VIR_FROM_RPC,
+            newer
         ));
-        let later = "operation failed: migration out job: unexpectedly failed";
-        assert!(!is_out_of_reach(
-            &error(sys::VIR_ERR_OPERATION_FAILED, later),
-            uri
+        let ssh = "Cannot find 'ssh' in path: No such file or directory";
+        assert!(is_unreached(
+            sys::VIR_ERR_SYSTEM_ERROR,
+            sys::VIR_FROM_NONE,
+            ssh
         ));
-        assert!(!is_out_of_reach(
-            &error(sys::VIR_ERR_OPERATION_ABORTED, unreached),
-            uri
+        let older = "Failed to connect to remote libvirt URI qemu+tcp://kvm2/system: refused";
+        assert!(is_unreached(
+            sys::VIR_ERR_OPERATION_FAILED,
+            sys::VIR_FROM_QEMU,
+            older
+        ));
+    }
+
+    #[test]
+    fn what_a_reached_host_refuses_is_no_reason_to_drive_differently() {
+        let cpu = "guest CPU doesn't match specification: missing features: avx512f";
+        assert!(!is_unreached(
+            sys::VIR_ERR_CONFIG_UNSUPPORTED,
+            sys::VIR_FROM_CPU,
+            cpu
+        ));
+        let failed = "migration out job: unexpectedly failed";
+        assert!(!is_unreached(
+            sys::VIR_ERR_OPERATION_FAILED,
+            sys::VIR_FROM_QEMU,
+            failed
+        ));
+        let aborted = "migration out job: canceled by client";
+        assert!(!is_unreached(
+            sys::VIR_ERR_OPERATION_ABORTED,
+            sys::VIR_FROM_RPC,
+            aborted
         ));
     }
 }
