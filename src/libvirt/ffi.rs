@@ -17,10 +17,6 @@ use virt_sys as sys;
 use super::typed_params::{Params, Values};
 
 /// What libvirt tells about one domain in a bulk call.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for reading hosts, which is being added")
-)]
 pub(super) struct DomainStats {
     /// The domain.
     pub(super) domain: Domain,
@@ -69,10 +65,6 @@ fn checked(result: c_int) -> Result<c_int, Error> {
 
 /// Bulk facts about domains (`virConnectGetAllDomainStats`). The `virt` crate leaks the records and leaves them
 /// unparsed. `flags` are of `virConnectGetAllDomainStatsFlags`, `what` of `virDomainStatsTypes`.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for reading hosts, which is being added")
-)]
 pub(super) fn all_domain_stats(
     connect: &Connect,
     what: u32,
