@@ -2,9 +2,12 @@
 
 mod architecture;
 mod definition;
+mod executor;
 mod faults;
+mod manifest;
 mod observe;
 mod planner;
 mod properties;
 mod render;
+mod simulator;
 mod support;
