@@ -7,8 +7,10 @@ use super::choose::Intent;
 use super::estimate::forecast;
 use super::room;
 use crate::model::Millis;
-use crate::model::{Bytes, VmName, VolumeRef};
-use crate::plan::{Action, Carry, Dependency, DiskPlacement, Slot, Step, StepId, VolumeSpec, Why};
+use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
+use crate::plan::{
+    Action, Carry, Dependency, DiskPlacement, Resource, Slot, Step, StepId, VolumeSpec, Why,
+};
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
 #[derive(Debug, Clone)]
@@ -24,7 +26,10 @@ pub(super) struct Chain {
 pub(super) struct Derived {
     pub(super) steps: Vec<Step>,
     pub(super) chains: Vec<Chain>,
-    bases: BTreeMap<VolumeRef, StepId>,
+    /// The step that proves or brings a base, by where it is and where it goes.
+    bases: BTreeMap<(VolumeRef, VolumeRef), StepId>,
+    /// The step that brings a base to its storage, however many hosts see that, and from wherever.
+    brought: BTreeMap<(Resource, VolumeName), StepId>,
     /// Bases that an earlier apply may have left half-written, and that nothing uses.
     stale: BTreeSet<VolumeRef>,
 }
@@ -69,7 +74,8 @@ impl Derived {
         id
     }
 
-    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones.
+    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones. Bases
+    /// of one name from two places may differ: the first is brought, and the second is proven to be the same.
     fn base(&mut self, intent: &Intent<'_>, disk: &DiskPlacement) -> Option<StepId> {
         let Carry::Thin { base_from, base_to } = &disk.carry else {
             return None;
@@ -77,40 +83,21 @@ impl Derived {
         if intent.way.is_base_in_place(base_from, base_to) {
             return None;
         }
-        if let Some(id) = self.bases.get(base_to) {
+        let pair = (base_from.clone(), base_to.clone());
+        let storage = room::pool(&intent.way, base_to);
+        let place = (storage.clone(), base_to.volume.clone());
+        if let Some(id) = self.bases.get(&pair) {
             let vms = &mut self.steps[id.0].vms;
             if !vms.contains(intent.name) {
                 vms.push(intent.name.clone());
             }
             return Some(*id);
         }
-        let layer = intent
-            .detail
-            .disks
-            .iter()
-            .find(|theirs| theirs.target == disk.target)?
-            .backing
-            .first()?;
-        let size = layer.allocation.unwrap_or_default();
-        let stale = self.stale.contains(base_to);
-        let there = intent.way.observed.volume(base_to).is_some() && !stale;
-        let action = if there {
-            Action::VerifyVolume {
-                from: base_from.clone(),
-                to: base_to.clone(),
-            }
-        } else {
-            Action::CopyVolume {
-                from: base_from.clone(),
-                spec: VolumeSpec {
-                    at: base_to.clone(),
-                    path: intent.way.path_of(base_to)?,
-                    format: layer.format.clone(),
-                    capacity: layer.capacity.unwrap_or_default(),
-                    backing: None,
-                },
-            }
-        };
+        let brought = self.brought.get(&place).copied();
+        let stale = self.stale.contains(base_to) && brought.is_none();
+        let seen = intent.way.observed.volume(base_to).is_some();
+        let there = brought.is_some() || seen && !stale;
+        let (action, size) = base_action(intent, disk, there)?;
         let mut chain = Vec::new();
         if stale {
             let gone = self.push(
@@ -121,8 +108,9 @@ impl Derived {
             );
             chain.push(gone.0);
         }
-        let after = chain.last().map(|last| Dependency {
-            step: StepId(*last),
+        let before = brought.or(chain.last().map(|last| StepId(*last)));
+        let after = before.map(|step| Dependency {
+            step,
             why: Why::BaseFirst,
         });
         let id = self.push(intent, action, size, after.into_iter().collect());
@@ -133,9 +121,10 @@ impl Derived {
             Slot::In(base_to.host.clone()),
         ];
         if !there {
-            step.takes = vec![(room::pool(&intent.way, base_to), size.0)];
+            step.takes = vec![(storage, size.0)];
+            self.brought.insert(place, id);
         }
-        self.bases.insert(base_to.clone(), id);
+        self.bases.insert(pair, id);
         self.chains.push(Chain {
             steps: vec![id.0],
             vm: None,
@@ -250,7 +239,7 @@ impl Derived {
             let owner = intents
                 .iter()
                 .find(|intent| intent.stale_bases.contains(&base));
-            if let (Some(owner), false) = (owner, self.bases.contains_key(&base)) {
+            if let (Some(owner), false) = (owner, self.bases.keys().any(|(_, to)| *to == base)) {
                 let after = self.ends_of(&[owner]);
                 let id = self.push(owner, delete(owner, &base, None, true), Bytes::ZERO, after);
                 self.chains.push(Chain {
@@ -278,6 +267,37 @@ impl Derived {
 fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
     let from = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_from, .. } if base_from == base);
     intent.disks.iter().any(from)
+}
+
+/// The act that proves a base that is there, or brings it, and the bytes of it.
+fn base_action(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Action, Bytes)> {
+    let Carry::Thin { base_from, base_to } = &disk.carry else {
+        return None;
+    };
+    let theirs = intent
+        .detail
+        .disks
+        .iter()
+        .find(|theirs| theirs.target == disk.target)?;
+    let layer = theirs.backing.first()?;
+    let action = if there {
+        Action::VerifyVolume {
+            from: base_from.clone(),
+            to: base_to.clone(),
+        }
+    } else {
+        Action::CopyVolume {
+            from: base_from.clone(),
+            spec: VolumeSpec {
+                at: base_to.clone(),
+                path: intent.way.path_of(base_to)?,
+                format: layer.format.clone(),
+                capacity: layer.capacity.unwrap_or_default(),
+                backing: None,
+            },
+        }
+    };
+    Some((action, layer.allocation.unwrap_or_default()))
 }
 
 fn arrives(intent: &Intent<'_>, base: &VolumeRef) -> bool {
