@@ -4,6 +4,7 @@ mod architecture;
 mod definition;
 mod executor;
 mod faults;
+mod manifest;
 mod planner;
 mod properties;
 mod render;

@@ -8,13 +8,13 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::fault::{Fault, Label};
 use super::scalar::{Meaning, meaning};
-use super::tree::{Kind, Node, NodeId, Positions, Tree};
+use super::tree::{Kind, Part, PartId, Positions, Tree};
 
 /// The most lists and mappings in one another; a manifest has six.
 const DEPTH_MAX: usize = 64;
 
-/// The most nodes of a tree, every alias counted at the size of what it means.
-const NODES_MAX: u64 = 4_000_000;
+/// The most parts of a tree, every alias counted at the size of what it means.
+const PARTS_MAX: u64 = 4_000_000;
 
 /// Reads one text. The tree has everything that could be read; without faults, that is everything.
 pub(super) fn build(text: &str, source: usize) -> (Tree, Vec<Fault>) {
@@ -43,7 +43,7 @@ struct Builder<'s> {
     tree: Tree,
     open: Vec<Frame>,
     /// By the parser's number of the anchor; `None` while what it names is not complete.
-    anchors: BTreeMap<usize, Option<(NodeId, u64)>>,
+    anchors: BTreeMap<usize, Option<(PartId, u64)>>,
     /// Nodes, every alias counted at the size of what it means.
     size: u64,
     faults: Vec<Fault>,
@@ -60,10 +60,10 @@ struct Frame {
 }
 
 enum Open {
-    List(Vec<NodeId>),
+    List(Vec<PartId>),
     Map {
-        entries: Vec<(NodeId, NodeId)>,
-        key: Option<NodeId>,
+        entries: Vec<(PartId, PartId)>,
+        key: Option<PartId>,
     },
 }
 
@@ -143,7 +143,7 @@ impl Builder<'_> {
         if self.open.len() == DEPTH_MAX {
             let fault = Fault::new(
                 "too-deep",
-                self.path(),
+                "",
                 self.label(span, "one too many"),
                 format!("more than {DEPTH_MAX} lists and mappings stand in one another"),
             );
@@ -177,13 +177,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Puts a complete node where it belongs.
-    fn complete(&mut self, id: NodeId, anchor: usize, size: u64) {
+    /// Puts a complete part where it belongs.
+    fn complete(&mut self, id: PartId, anchor: usize, size: u64) {
         if anchor > 0 {
             self.anchors.insert(anchor, Some((id, size)));
         }
         let Some(frame) = self.open.last_mut() else {
-            let nothing = matches!(&self.tree.node(id).kind,
+            let nothing = matches!(&self.tree.part(id).kind,
                 Kind::Scalar { text, quoted: false } if meaning(text) == Meaning::Null);
             self.tree.root = (!nothing).then_some(id);
             return;
@@ -200,10 +200,10 @@ impl Builder<'_> {
     /// Carries out `<<: *anchor` and `<<: [*a, *b]`: the entries of these mappings, unless they stand here.
     fn with_merges(
         &mut self,
-        entries: Vec<(NodeId, NodeId)>,
+        entries: Vec<(PartId, PartId)>,
         span: Span,
-    ) -> Result<Vec<(NodeId, NodeId)>, Stop> {
-        let is_merge = |builder: &Self, key: NodeId| matches!(&builder.tree.node(key).kind, Kind::Scalar { text, quoted: false } if &**text == "<<");
+    ) -> Result<Vec<(PartId, PartId)>, Stop> {
+        let is_merge = |builder: &Self, key: PartId| matches!(&builder.tree.part(key).kind, Kind::Scalar { text, quoted: false } if &**text == "<<");
         if !entries.iter().any(|(key, _)| is_merge(self, *key)) {
             return Ok(entries);
         }
@@ -215,12 +215,12 @@ impl Builder<'_> {
             .map(|(key, _)| self.tree.key(*key).to_owned())
             .collect();
         for (_, value) in merges {
-            let mappings = match &self.tree.node(self.followed(value)).kind {
+            let mappings = match &self.tree.part(self.followed(value)).kind {
                 Kind::List(items) => items.to_vec(),
                 _ => vec![value],
             };
             for mapping in mappings {
-                let Kind::Map(inherited) = &self.tree.node(self.followed(mapping)).kind else {
+                let Kind::Map(inherited) = &self.tree.part(self.followed(mapping)).kind else {
                     self.faults.push(Fault::new(
                         "yaml-merge",
                         self.path(),
@@ -241,11 +241,11 @@ impl Builder<'_> {
     }
 
     /// Only the first entry of each key, and only keys that are text or a number.
-    fn without_repeats(&mut self, entries: Vec<(NodeId, NodeId)>) -> Vec<(NodeId, NodeId)> {
-        let mut firsts: BTreeMap<String, NodeId> = BTreeMap::new();
+    fn without_repeats(&mut self, entries: Vec<(PartId, PartId)>) -> Vec<(PartId, PartId)> {
+        let mut firsts: BTreeMap<String, PartId> = BTreeMap::new();
         let mut kept = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            let fault = match &self.tree.node(self.followed(key)).kind {
+            let fault = match &self.tree.part(self.followed(key)).kind {
                 Kind::Scalar { text, quoted } => {
                     let strange =
                         !quoted && matches!(meaning(text), Meaning::Null | Meaning::Bool(_));
@@ -274,7 +274,7 @@ impl Builder<'_> {
         kept
     }
 
-    fn strange_key(&self, key: NodeId, text: &str) -> Fault {
+    fn strange_key(&self, key: PartId, text: &str) -> Fault {
         let label = self.label_of(key, "not text");
         if text.is_empty() {
             return Fault::new(
@@ -289,7 +289,7 @@ impl Builder<'_> {
             .help(format!("if it is a name, put it in quotes: \"{text}\""))
     }
 
-    fn repeated(&self, first: NodeId, second: NodeId, text: &str) -> Fault {
+    fn repeated(&self, first: PartId, second: PartId, text: &str) -> Fault {
         let path = joined(&self.path(), text);
         Fault::new(
             "defined-twice",
@@ -315,28 +315,36 @@ impl Builder<'_> {
 
     fn syntax(&mut self, error: &ScanError) -> Stop {
         let at = character(error.marker().index());
-        let span = self
-            .tree
-            .positions
-            .span(at, at.saturating_add(1), self.text);
-        let line_start = self.text[..span.start]
-            .rfind('\n')
-            .map_or(0, |found| found + 1);
+        let label = |at: u32, text: &str| {
+            let span = self
+                .tree
+                .positions
+                .span(at, at.saturating_add(1), self.text);
+            self.label_at(span, text)
+        };
+        let here = label(at, "here");
+        if error.info().contains("unknown anchor") {
+            let message = "no `&` before this alias gives anything its name";
+            let fault = Fault::new("yaml-alias", self.path(), here, message);
+            return self.stop(fault.help("text that begins with `*` must stand in quotes"));
+        }
+        let before = &self.text[..here.span.start];
+        let line_start = before.rfind('\n').map_or(0, |found| found + 1);
         let line = self.text[line_start..].lines().next().unwrap_or_default();
         let indent = &line[..line.len() - line.trim_start().len()];
         let help = if indent.contains('\t') {
             "indent with spaces: YAML does not allow tabs there"
         } else {
-            "look at the indentation and the quotes here and in the line above; text with `: `, ` #` or a first \
-             character such as `*`, `&`, `@`, `%` or `{` must stand in quotes"
-        };
-        let label = Label {
-            source: self.source,
-            span,
-            text: "here".to_owned(),
+            "look at the indentation, the quotes and the brackets here and in the line above; text with `: `, ` #` \
+             or a first character such as `*`, `&`, `@`, `%` or `{` must stand in quotes"
         };
         let message = format!("this is not YAML: {}", error.info());
-        let fault = Fault::new("yaml-syntax", self.path(), label, message);
+        let mut fault = Fault::new("yaml-syntax", self.path(), here, message);
+        if let Some(frame) = self.open.last()
+            && error.info().contains("flow")
+        {
+            fault = fault.second(label(frame.start, "this has no end"));
+        }
         self.stop(fault.help(help))
     }
 
@@ -355,9 +363,9 @@ impl Builder<'_> {
         tag.suffix == "str"
     }
 
-    fn grow(&mut self, nodes: u64, span: Span) -> Result<(), Stop> {
-        self.size = self.size.saturating_add(nodes);
-        if self.size <= NODES_MAX {
+    fn grow(&mut self, parts: u64, span: Span) -> Result<(), Stop> {
+        self.size = self.size.saturating_add(parts);
+        if self.size <= PARTS_MAX {
             return Ok(());
         }
         let fault = Fault::new(
@@ -365,26 +373,26 @@ impl Builder<'_> {
             self.path(),
             self.label(span, "the limit is passed here"),
             format!(
-                "the manifest has more than {NODES_MAX} values, aliases counted at their full size"
+                "the manifest has more than {PARTS_MAX} values, aliases counted at their full size"
             ),
         );
         Err(self.stop(fault.help("a manifest of 100,000 VMs has fewer; is this the right file?")))
     }
 
-    fn add(&mut self, kind: Kind, span: Span) -> NodeId {
+    fn add(&mut self, kind: Kind, span: Span) -> PartId {
         let (start, end) = (character(span.start.index()), character(span.end.index()));
         self.add_at(kind, start, end)
     }
 
-    fn add_at(&mut self, kind: Kind, start: u32, end: u32) -> NodeId {
-        // NODES_MAX is far below what does not fit.
-        let id = NodeId(u32::try_from(self.tree.nodes.len()).unwrap_or(u32::MAX));
-        self.tree.nodes.push(Node { start, end, kind });
+    fn add_at(&mut self, kind: Kind, start: u32, end: u32) -> PartId {
+        // PARTS_MAX is far below what does not fit.
+        let id = PartId(u32::try_from(self.tree.parts.len()).unwrap_or(u32::MAX));
+        self.tree.parts.push(Part { start, end, kind });
         id
     }
 
-    fn followed(&self, id: NodeId) -> NodeId {
-        match self.tree.node(id).kind {
+    fn followed(&self, id: PartId) -> PartId {
+        match self.tree.part(id).kind {
             Kind::Alias(target) => target,
             Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_) => id,
         }
@@ -408,7 +416,7 @@ impl Builder<'_> {
         self.label_at(self.tree.positions.span(start, end, self.text), text)
     }
 
-    fn label_of(&self, id: NodeId, text: &str) -> Label {
+    fn label_of(&self, id: PartId, text: &str) -> Label {
         self.label_at(self.tree.span(id, self.text), text)
     }
 

@@ -46,8 +46,8 @@ impl Fault {
     ) -> Self {
         Self {
             code,
-            message: message.into(),
-            path: path.into(),
+            message: one_line(message.into()),
+            path: one_line(path.into()),
             label,
             second: None,
             help: None,
@@ -55,7 +55,7 @@ impl Fault {
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(one_line(help.into()));
         self
     }
 
@@ -63,4 +63,19 @@ impl Fault {
         self.second = Some(label);
         self
     }
+}
+
+/// A text that may hold pieces of the manifest, safe to be shown: no line breaks, no commands to the terminal.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let shown = |letter: char| {
+        if letter.is_control() {
+            letter.escape_default().to_string()
+        } else {
+            letter.to_string()
+        }
+    };
+    text.chars().map(shown).collect()
 }

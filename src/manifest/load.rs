@@ -48,8 +48,8 @@ pub fn load(sources: &[Source]) -> Result<Loaded, Vec<Fault>> {
     let sections = merge(texts, &mut faults);
     // After the line where reading stopped there may be any name, so nothing can be said to be missing.
     if whole {
-        if sections.version.is_none() {
-            faults.push(no_version(sources));
+        if !sections.version {
+            faults.push(no_version(&trees));
         }
         let desired = resolve(&sections, texts, &mut faults);
         if faults.is_empty() {
@@ -60,14 +60,13 @@ pub fn load(sources: &[Source]) -> Result<Loaded, Vec<Fault>> {
     Err(faults)
 }
 
-fn no_version(sources: &[Source]) -> Fault {
+fn no_version(trees: &[Tree]) -> Fault {
     let label = Label {
         source: 0,
         span: 0..0,
         text: "no file says it".to_owned(),
     };
-    let blank = sources.iter().all(|source| source.text.trim().is_empty());
-    let message = if blank {
+    let message = if trees.iter().all(|tree| tree.root().is_none()) {
         "the manifest is empty"
     } else {
         "the manifest does not say its version"

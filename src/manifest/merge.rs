@@ -10,7 +10,7 @@ use super::fault::{Fault, Label};
 use super::settings::Migration;
 use super::source::Source;
 use super::suggest;
-use super::tree::{Content, NodeId, Tree};
+use super::tree::{Content, PartId, Tree};
 use super::value::{EitherForm, Problem, ProblemKind, one_of, read};
 use crate::model::{ClusterName, HostName, InvalidName, NetworkName, PoolName, VmName};
 
@@ -18,8 +18,8 @@ use crate::model::{ClusterName, HostName, InvalidName, NetworkName, PoolName, Vm
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) source: usize,
-    pub(super) key: NodeId,
-    pub(super) value: NodeId,
+    pub(super) key: PartId,
+    pub(super) value: PartId,
 }
 
 /// The entries of a section. A value that is wrong is `None`: its name is defined all the same.
@@ -28,7 +28,8 @@ pub(super) type Section<K, T> = BTreeMap<K, (Place, Option<T>)>;
 /// Everything that the sources say.
 #[derive(Default)]
 pub(super) struct Sections {
-    pub(super) version: Option<Place>,
+    /// Whether any source has the field, right or wrong, or something that was probably meant to be it.
+    pub(super) version: bool,
     pub(super) clusters: Section<ClusterName, Cluster>,
     pub(super) hosts: Section<HostName, Host>,
     pub(super) networks: Section<NetworkName, BTreeMap<HostName, String>>,
@@ -46,31 +47,12 @@ pub(super) struct Texts<'t> {
 }
 
 impl Texts<'_> {
-    pub(super) fn label(&self, source: usize, node: NodeId, text: impl Into<String>) -> Label {
+    pub(super) fn label(&self, source: usize, part: PartId, text: impl Into<String>) -> Label {
         Label {
             source,
-            span: self.trees[source].span(node, &self.sources[source].text),
+            span: self.trees[source].span(part, &self.sources[source].text),
             text: text.into(),
         }
-    }
-
-    /// The value that a path leads to from an entry, or the entry's key where there is none, for a label.
-    pub(super) fn label_in(&self, place: Place, path: &[&str], text: impl Into<String>) -> Label {
-        let found = self.trees[place.source].find(place.value, path);
-        let node = found.map_or(place.key, |(_, value)| value);
-        self.label(place.source, node, text)
-    }
-
-    /// The key that a path leads to from an entry, or the entry's key where there is none, for a label.
-    pub(super) fn label_of_key(
-        &self,
-        place: Place,
-        path: &[&str],
-        text: impl Into<String>,
-    ) -> Label {
-        let found = self.trees[place.source].find(place.value, path);
-        let node = found.map_or(place.key, |(key, _)| key);
-        self.label(place.source, node, text)
     }
 }
 
@@ -95,6 +77,8 @@ pub(super) fn merge(texts: Texts<'_>, faults: &mut Vec<Fault>) -> Sections {
                 "a manifest is a mapping with fields such as `version`, `hosts` and `vms`",
             );
             faults.push(fault.help("is this the right file?"));
+            // That it says no version needs no word of its own.
+            sections.version = true;
             continue;
         };
         for (key, value) in entries {
@@ -157,6 +141,8 @@ impl<'t> Merger<'t, '_> {
             "migration" => self.migration(place, sections),
             _ if field.starts_with("x-") => {}
             _ => {
+                sections.version |=
+                    suggest::nearest(field, SECTIONS.iter().copied()) == Some("version");
                 let kind = ProblemKind::UnknownField {
                     field: field.to_owned(),
                     known: SECTIONS,
@@ -168,8 +154,7 @@ impl<'t> Merger<'t, '_> {
     }
 
     fn version(&mut self, place: Place, sections: &mut Sections) {
-        // Also where the version is wrong, so that it is not said to be missing besides.
-        sections.version.get_or_insert(place);
+        sections.version = true;
         let Some(version) = self.read::<u64>("version", place.value) else {
             return;
         };
@@ -236,7 +221,7 @@ impl<'t> Merger<'t, '_> {
     }
 
     /// The entries of a section, of which nothing at all is also right.
-    fn entries(&mut self, section: &str, place: Place) -> Option<&'t [(NodeId, NodeId)]> {
+    fn entries(&mut self, section: &str, place: Place) -> Option<&'t [(PartId, PartId)]> {
         let tree = &self.texts.trees[self.source];
         match tree.content(place.value) {
             Content::Map(entries) => Some(entries),
@@ -287,10 +272,10 @@ impl<'t> Merger<'t, '_> {
             .help("remove one of the two, or give it another name")
     }
 
-    fn read<T: DeserializeOwned>(&mut self, path: &str, node: NodeId) -> Option<T> {
+    fn read<T: DeserializeOwned>(&mut self, path: &str, part: PartId) -> Option<T> {
         let mut problems = Vec::new();
         let tree = &self.texts.trees[self.source];
-        let value = read(tree, node, |problem| problems.push(problem));
+        let value = read(tree, part, |problem| problems.push(problem));
         for problem in problems {
             let mut at = path.to_owned();
             let Problem {
@@ -305,14 +290,14 @@ impl<'t> Merger<'t, '_> {
                 }
                 at.push_str(key);
             }
-            let fault = self.fault(kind, at, wrong.unwrap_or(node));
+            let fault = self.fault(kind, at, wrong.unwrap_or(part));
             self.faults.push(fault);
         }
         value
     }
 
-    fn fault(&self, kind: ProblemKind, path: String, node: NodeId) -> Fault {
-        let label = |text: &str| self.texts.label(self.source, node, text);
+    fn fault(&self, kind: ProblemKind, path: String, part: PartId) -> Fault {
+        let label = |text: &str| self.texts.label(self.source, part, text);
         match kind {
             ProblemKind::WrongType { found, wanted } => Fault::new(
                 "wrong-type",

@@ -5,14 +5,17 @@
 //!        read()     tree     merge       resolve
 //! ```
 //!
-//! A tree is the YAML with the place of every node; sections are typed values by name, each with its place; resolving
+//! A tree is the YAML with the place of every part; sections are typed values by name, each with its place; resolving
 //! checks what only shows when several values are seen together. Each stage notes its faults and goes on with what is
 //! right, so one run shows them all. The other way, [`write`] makes a manifest of a reading.
 
 mod build;
+mod checker;
 mod document;
 mod fault;
+mod host_check;
 mod load;
+mod mapping_check;
 mod merge;
 mod resolve;
 mod scalar;

@@ -1,30 +1,30 @@
-//! One YAML text to a tree of nodes that know where they stand.
+//! One YAML text to a tree of parts that know where they stand.
 //!
 //! One parse serves values and positions alike, so that they cannot disagree. Scalars stay the text that was
-//! written, since a name such as `0123` must not become a number on its way. Aliases are nodes that point to the node
-//! they mean; `<<` is carried out. Depth and the number of nodes, with every alias counted at its full size, are
+//! written, since a name such as `0123` must not become a number on its way. Aliases are parts that point to the part
+//! they mean; `<<` is carried out. Depth and the number of parts, with every alias counted at its full size, are
 //! bounded, so what walks the tree need not be afraid of it.
 
 use std::ops::Range;
 
 use super::scalar::{Meaning, meaning};
 
-/// A node of one [`Tree`].
+/// A part of one [`Tree`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NodeId(pub(super) u32);
+pub(super) struct PartId(pub(super) u32);
 
 /// One YAML document.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    pub(super) nodes: Vec<Node>,
-    pub(super) root: Option<NodeId>,
+    pub(super) parts: Vec<Part>,
+    pub(super) root: Option<PartId>,
     pub(super) positions: Positions,
     /// Whether the text was read to its end.
     pub(super) whole: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct Part {
     /// In characters, as the parser counts.
     pub(super) start: u32,
     pub(super) end: u32,
@@ -34,29 +34,29 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Kind {
     Scalar { text: Box<str>, quoted: bool },
-    List(Box<[NodeId]>),
-    Map(Box<[(NodeId, NodeId)]>),
-    Alias(NodeId),
+    List(Box<[PartId]>),
+    Map(Box<[(PartId, PartId)]>),
+    Alias(PartId),
 }
 
-/// What a node is, aliases followed.
+/// What a part is, aliases followed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content<'t> {
     /// Its text as written and what YAML takes it for.
     Scalar(&'t str, Meaning),
-    List(&'t [NodeId]),
+    List(&'t [PartId]),
     /// Keys, which are scalars and differ from one another, with their values.
-    Map(&'t [(NodeId, NodeId)]),
+    Map(&'t [(PartId, PartId)]),
 }
 
 impl Tree {
-    /// The outermost node; `None`: the text has nothing but space and comments.
-    pub(super) fn root(&self) -> Option<NodeId> {
+    /// The outermost part; `None`: the text has nothing but space and comments.
+    pub(super) fn root(&self) -> Option<PartId> {
         self.root
     }
 
-    pub(super) fn content(&self, id: NodeId) -> Content<'_> {
-        match &self.node(id).kind {
+    pub(super) fn content(&self, id: PartId) -> Content<'_> {
+        match &self.part(id).kind {
             Kind::Scalar { text, quoted: true } => Content::Scalar(text, Meaning::Text),
             Kind::Scalar {
                 text,
@@ -70,22 +70,22 @@ impl Tree {
     }
 
     /// The text of a key or another scalar; empty for what is none.
-    pub(super) fn key(&self, id: NodeId) -> &str {
+    pub(super) fn key(&self, id: PartId) -> &str {
         match self.content(id) {
             Content::Scalar(text, _) => text,
             Content::List(_) | Content::Map(_) => "",
         }
     }
 
-    /// The bytes at which a node stands in its text: an alias where it is used, and of what takes several lines the
+    /// The bytes at which a part stands in its text: an alias where it is used, and of what takes several lines the
     /// first one.
-    pub(super) fn span(&self, id: NodeId, text: &str) -> Range<usize> {
-        let node = self.node(id);
-        self.positions.span(node.start, node.end, text)
+    pub(super) fn span(&self, id: PartId, text: &str) -> Range<usize> {
+        let part = self.part(id);
+        self.positions.span(part.start, part.end, text)
     }
 
     /// The key and the value that a path of keys leads to from here.
-    pub(super) fn find(&self, from: NodeId, path: &[&str]) -> Option<(NodeId, NodeId)> {
+    pub(super) fn find(&self, from: PartId, path: &[&str]) -> Option<(PartId, PartId)> {
         let (first, rest) = path.split_first()?;
         let Content::Map(entries) = self.content(from) else {
             return None;
@@ -98,8 +98,8 @@ impl Tree {
         }
     }
 
-    pub(super) fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.0 as usize]
+    pub(super) fn part(&self, id: PartId) -> &Part {
+        &self.parts[id.0 as usize]
     }
 }
 

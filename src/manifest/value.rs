@@ -14,18 +14,18 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::scalar::Meaning;
-use super::tree::{Content, NodeId, Tree};
+use super::tree::{Content, PartId, Tree};
 
 /// Something in a value that is wrong.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) kind: ProblemKind,
-    /// The node that is wrong.
-    pub(super) at: Option<NodeId>,
+    /// The part that is wrong.
+    pub(super) at: Option<PartId>,
     /// The keys that lead there from the value that was read, the innermost first.
     pub(super) path: Vec<String>,
-    /// The node without which the rest may be right.
-    without: Option<NodeId>,
+    /// The part without which the rest may be right.
+    without: Option<PartId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub(super) enum ProblemKind {
     Refused(String),
 }
 
-/// The value of a node; `None` when something that it cannot be without is wrong. Every problem is reported.
+/// The value of a part; `None` when something that it cannot be without is wrong. Every problem is reported.
 pub(super) fn read<T: DeserializeOwned>(
     tree: &Tree,
-    node: NodeId,
+    part: PartId,
     mut report: impl FnMut(Problem),
 ) -> Option<T> {
     let mut left_out = BTreeSet::new();
@@ -58,7 +58,7 @@ pub(super) fn read<T: DeserializeOwned>(
         let at = At {
             tree,
             left_out: &left_out,
-            node,
+            part,
         };
         let problem = match T::deserialize(at) {
             Ok(value) => return Some(value),
@@ -71,32 +71,32 @@ pub(super) fn read<T: DeserializeOwned>(
         if !known {
             report(problem);
         }
-        if !without.is_some_and(|node| left_out.insert(node)) {
+        if !without.is_some_and(|part| left_out.insert(part)) {
             return None;
         }
     }
 }
 
-fn is_left_out(tree: &Tree, map: NodeId, field: &str, left_out: &BTreeSet<NodeId>) -> bool {
+fn is_left_out(tree: &Tree, map: PartId, field: &str, left_out: &BTreeSet<PartId>) -> bool {
     tree.find(map, &[field])
         .is_some_and(|(_, value)| left_out.contains(&value))
 }
 
-/// A node to be read.
+/// A part to be read.
 #[derive(Clone, Copy)]
 struct At<'t> {
     tree: &'t Tree,
-    left_out: &'t BTreeSet<NodeId>,
-    node: NodeId,
+    left_out: &'t BTreeSet<PartId>,
+    part: PartId,
 }
 
 impl<'t> At<'t> {
     fn content(self) -> Content<'t> {
-        self.tree.content(self.node)
+        self.tree.content(self.part)
     }
 
-    fn to(self, node: NodeId) -> Self {
-        Self { node, ..self }
+    fn to(self, part: PartId) -> Self {
+        Self { part, ..self }
     }
 
     /// What stands here, as the subject of "found".
@@ -111,11 +111,11 @@ impl<'t> At<'t> {
         }
     }
 
-    /// Notes that a problem, if its place is not yet known, is with this node.
+    /// Notes that a problem, if its place is not yet known, is with this part.
     fn here<V>(self, result: Result<V, Problem>) -> Result<V, Problem> {
         result.map_err(|mut problem| {
             if problem.at.is_none() {
-                problem.at = Some(self.node);
+                problem.at = Some(self.part);
                 if let ProblemKind::WrongType { found, .. } = &mut problem.kind {
                     *found = self.found();
                 }
@@ -124,7 +124,7 @@ impl<'t> At<'t> {
         })
     }
 
-    /// Notes that a problem lies under this key or index, and that its node may be left out.
+    /// Notes that a problem lies under this key or index, and that its part may be left out.
     fn under<V>(
         self,
         key: impl FnOnce() -> String,
@@ -132,7 +132,7 @@ impl<'t> At<'t> {
     ) -> Result<V, Problem> {
         result.map_err(|mut problem| {
             problem.path.push(key());
-            problem.without.get_or_insert(self.node);
+            problem.without.get_or_insert(self.part);
             problem
         })
     }
@@ -229,7 +229,7 @@ impl<'de> Deserializer<'de> for At<'_> {
 
 struct Items<'t> {
     list: At<'t>,
-    left: &'t [NodeId],
+    left: &'t [PartId],
     index: usize,
 }
 
@@ -246,8 +246,8 @@ impl<'de> SeqAccess<'de> for Items<'_> {
             self.index += 1;
             if !self.list.left_out.contains(item) {
                 let item = self.list.to(*item);
-                let value = item.under(|| format!("[{index}]"), seed.deserialize(item));
-                return value.map(Some);
+                let read = item.here(seed.deserialize(item));
+                return item.under(|| format!("[{index}]"), read).map(Some);
             }
         }
         Ok(None)
@@ -256,8 +256,8 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
 struct Entries<'t> {
     map: At<'t>,
-    left: &'t [(NodeId, NodeId)],
-    value: Option<(NodeId, NodeId)>,
+    left: &'t [(PartId, PartId)],
+    value: Option<(PartId, PartId)>,
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
@@ -272,7 +272,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             if !self.map.left_out.contains(value) {
                 self.value = Some((*key, *value));
                 let text = || self.map.tree.key(*key).to_owned();
-                let name = seed.deserialize(self.map.to(*key));
+                let name = self.map.to(*key).here(seed.deserialize(self.map.to(*key)));
                 return self.map.to(*value).under(text, name).map(Some);
             }
         }
@@ -284,10 +284,8 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             return Err(de::Error::custom("a value without a key"));
         };
         let value = self.map.to(value);
-        value.under(
-            || self.map.tree.key(key).to_owned(),
-            seed.deserialize(value),
-        )
+        let read = value.here(seed.deserialize(value));
+        value.under(|| self.map.tree.key(key).to_owned(), read)
     }
 }
 
@@ -317,7 +315,7 @@ impl de::Error for Problem {
 
     fn invalid_type(_found: Unexpected<'_>, wanted: &dyn de::Expected) -> Self {
         Self::new(ProblemKind::WrongType {
-            // Filled in where the node is known, which still has the text as it was written.
+            // Filled in where the part is known, which still has the text as it was written.
             found: String::new(),
             wanted: in_our_words(&wanted.to_string()),
         })
@@ -355,10 +353,11 @@ fn in_our_words(wanted: &str) -> String {
     let words = match wanted {
         "a string" | "str" => "text",
         "a boolean" => "true or false",
+        "u64" => "a whole number",
         "u32" => "a whole number from 0 to 4294967295",
         "f64" => "a number",
         "a sequence" => "a list, such as [a, b]",
-        "a map" => "a mapping, such as { a: b }",
+        "a map" => "a mapping, such as { name: value }",
         "option" => "a value",
         other => other,
     };

@@ -1,0 +1,204 @@
+//! A migration under way, watched over a connection of its own: progress, the ladder, and cancelling.
+
+use std::time::{Duration, Instant};
+
+use virt::domain::Domain;
+use virt_sys as sys;
+
+use super::Route;
+use super::ladder::{Ladder, Phase};
+use crate::desired::OnStall;
+use crate::hypervisor::Progress;
+use crate::libvirt::context::Context;
+use crate::libvirt::domain::Guest;
+use crate::libvirt::error::CallError;
+use crate::libvirt::ffi::{self, Job};
+use crate::model::{Bytes, BytesPerSecond};
+
+/// Why libvirt was asked to end a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A person wants it.
+    Cancelled,
+    /// It does not converge.
+    Stalled,
+}
+
+/// Watches one migration at its source.
+pub(super) struct Follower<'a> {
+    context: &'a Context<'a>,
+    route: Route<'a>,
+    uuid: String,
+    began: Instant,
+    ladder: Ladder,
+    guest: Option<Guest>,
+    stop: Option<Stop>,
+    is_post_copy: bool,
+    carried: u64,
+    told: (Instant, u64),
+}
+
+impl<'a> Follower<'a> {
+    /// Watches the VM of that UUID, climbing these rungs after so long without progress.
+    pub(super) fn new(
+        context: &'a Context<'a>,
+        route: Route<'a>,
+        uuid: &str,
+        rungs: &[OnStall],
+        patience: Duration,
+    ) -> Self {
+        Self {
+            context,
+            route,
+            uuid: uuid.to_owned(),
+            began: Instant::now(),
+            ladder: Ladder::new(rungs, patience),
+            guest: None,
+            stop: None,
+            is_post_copy: false,
+            carried: 0,
+            told: (Instant::now(), 0),
+        }
+    }
+
+    /// Why libvirt was asked to end it, if it was.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// Bytes carried as last seen.
+    pub(super) fn carried(&self) -> Bytes {
+        Bytes(self.carried)
+    }
+
+    /// Looks once: tells progress, cancels where that is wanted, climbs the ladder. Says whether a migration is under
+    /// way. Trouble in watching is no trouble of the migration; then it is not known to be under way.
+    pub(super) fn look(&mut self) -> bool {
+        match self.try_look() {
+            Ok(is_under_way) => is_under_way,
+            Err(error) => {
+                log::info!("watching the migration of {}: {error}", self.route.vm);
+                self.guest = None;
+                false
+            }
+        }
+    }
+
+    fn try_look(&mut self) -> Result<bool, CallError> {
+        if self.stop.is_none() && self.context.is_cancelled() {
+            self.stop = Some(Stop::Cancelled);
+            if self.is_post_copy {
+                self.context
+                    .watch
+                    .note("too late to cancel: the guest runs at the destination already");
+            }
+        }
+        let Some(guest) = self.guest()? else {
+            return Ok(false);
+        };
+        let job = guest.call(|domain| ffi::job_stats(domain, 0))?;
+        if !is_migration_out(&job) {
+            return Ok(false);
+        }
+        if self.stop.is_some() {
+            self.abort();
+        }
+        self.tell(&job);
+        let phase = match job.values.number("memory_processed") {
+            None | Some(0) => Phase::Disks,
+            Some(_) => Phase::Memory,
+        };
+        let left = job.values.number("data_remaining").unwrap_or(0);
+        let rung = self.ladder.look(phase, left, self.began.elapsed());
+        if let Some(rung) = rung.filter(|_| self.stop.is_none() && !self.is_post_copy) {
+            self.climb(rung);
+        }
+        Ok(true)
+    }
+
+    /// The VM by a connection that works; `None` where the source does not have it any more.
+    fn guest(&mut self) -> Result<Option<&Guest>, CallError> {
+        let is_good = |guest: &Guest| guest.connection().is_alive();
+        if !self.guest.as_ref().is_some_and(is_good) {
+            let connection = self.context.watching(self.route.from)?;
+            self.guest = Guest::find_uuid(&connection, &self.uuid)?;
+        }
+        Ok(self.guest.as_ref())
+    }
+
+    /// Asks once more each time it is looked at: a request that comes before the job takes requests is refused.
+    fn abort(&self) {
+        let refused = match &self.guest {
+            Some(guest) if !self.is_post_copy => guest.call(ffi::abort_job).err(),
+            _ => None,
+        };
+        if let Some(error) = refused {
+            log::info!("cancelling the migration of {}: {error}", self.route.vm);
+        }
+    }
+
+    fn tell(&mut self, job: &Job) {
+        let number = |name: &str| job.values.number(name).unwrap_or(0);
+        // What goes over more than once counts each time, as it does for the network.
+        let done = number("data_processed");
+        self.carried = self.carried.max(done);
+        let (at, before) = self.told;
+        let millis = u64::try_from(at.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        let rate = done.saturating_sub(before).saturating_mul(1000) / millis;
+        self.told = (Instant::now(), done);
+        let total = done.saturating_add(number("data_remaining"));
+        // Until the two sides have agreed, there is nothing to tell.
+        if total == 0 {
+            return;
+        }
+        self.context.watch.progress(Progress {
+            done: Bytes(done),
+            total: Bytes(total),
+            rate: Some(BytesPerSecond(rate)),
+        });
+    }
+
+    fn climb(&mut self, rung: OnStall) {
+        let vm = self.route.vm;
+        let Some(guest) = &self.guest else {
+            return;
+        };
+        let done = match rung {
+            // Switched on from the start, since libvirt cannot switch it on later: QEMU has begun by itself.
+            OnStall::AutoConverge => {
+                Ok(format!("{vm} does not converge: the guest is slowed down"))
+            }
+            OnStall::PostCopy => guest.call(ffi::start_post_copy).map(|()| {
+                self.is_post_copy = true;
+                format!("{vm} does not converge: switched over to post-copy")
+            }),
+            OnStall::Pause => guest.call(Domain::suspend).map(|()| {
+                format!("{vm} does not converge: the guest is paused until its memory is over")
+            }),
+            OnStall::Cold | OnStall::Abort => {
+                self.stop = Some(Stop::Stalled);
+                self.abort();
+                Ok(format!("{vm} does not converge: the migration is given up"))
+            }
+        };
+        match done {
+            Ok(note) => self.context.watch.note(&note),
+            Err(error) => self
+                .context
+                .watch
+                .note(&format!("{vm} does not converge: {error}")),
+        }
+    }
+}
+
+/// Whether a migration away from this host is under way.
+fn is_migration_out(job: &Job) -> bool {
+    let active = matches!(
+        job.kind,
+        sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED
+    );
+    let operation = u64::from(sys::VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
+    active && job.values.number("operation") == Some(operation)
+}

@@ -1,0 +1,28 @@
+//! A VM from one host to another: running, or started paused only to be carried.
+//!
+//! A migration that fails, or whose end nobody heard, may leave the VM in many states on two hosts. So what a call
+//! says is never the last word: [`settle`] asks both hosts what is, until the VM is in one place.
+
+mod follow;
+mod ladder;
+mod live;
+mod options;
+mod paused;
+mod settle;
+mod transfer;
+
+pub(super) use live::{adopt, run as live};
+pub(super) use paused::run as paused;
+
+use crate::model::{HostName, VmName};
+
+/// Which VM goes from where to where.
+#[derive(Clone, Copy)]
+pub(super) struct Route<'a> {
+    /// The VM.
+    pub(super) vm: &'a VmName,
+    /// From where.
+    pub(super) from: &'a HostName,
+    /// To where.
+    pub(super) to: &'a HostName,
+}

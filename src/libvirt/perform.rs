@@ -1,0 +1,100 @@
+//! One step of a plan to the module that does it.
+
+use super::connection::Connections;
+use super::context::Context;
+use super::failure::Failure;
+use super::migrate::{self, Route};
+use super::volume::Pool;
+use super::{block_copy, copy, define, delete, mark, power};
+use crate::hypervisor::{Outcome, StepError, Watch};
+use crate::plan::{Action, VolumeSpec};
+
+/// Performs one step; see [`crate::hypervisor::Hypervisor::perform`].
+pub(super) fn perform(
+    connections: &Connections,
+    action: &Action,
+    watch: &dyn Watch,
+) -> Result<Outcome, StepError> {
+    let context = Context { connections, watch };
+    perform_in(&context, action).map_err(|failure| failure.of(action))
+}
+
+fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
+    match action {
+        Action::Mark { host, vm, mark } => mark::write(context, host, vm, mark),
+        Action::Unmark { host, vm } => mark::remove(context, host, vm),
+        Action::CreateVolume { spec } => create(context, spec),
+        Action::CopyVolume { from, spec } => copy::copy(context, from, spec),
+        Action::VerifyVolume { from, to } => copy::verify(context, from, to),
+        Action::DeleteVolume {
+            at,
+            seen_by,
+            replaced_by,
+            only_if_unused,
+        } => delete::delete(context, at, seen_by, replaced_by.as_ref(), *only_if_unused),
+        Action::MigrateLive {
+            vm,
+            from,
+            to,
+            options,
+        } => migrate::live(context, Route { vm, from, to }, options),
+        Action::MigratePaused {
+            vm,
+            from,
+            to,
+            options,
+        } => migrate::paused(context, Route { vm, from, to }, options),
+        Action::ShutDown {
+            host,
+            vm,
+            timeout,
+            on_timeout,
+        } => power::shut_down(context, host, vm, *timeout, *on_timeout),
+        Action::Define {
+            vm,
+            from,
+            to,
+            rewrite,
+        } => define::define(context, vm, from, to, rewrite),
+        Action::Redefine { host, vm, rewrite } => define::redefine(context, host, vm, rewrite),
+        Action::Start {
+            host,
+            vm,
+            not_active_on,
+        } => power::start(context, host, vm, not_active_on),
+        Action::Undefine { host, vm, kept_by } => define::undefine(context, host, vm, kept_by),
+        Action::BlockCopy {
+            host,
+            vm,
+            disk,
+            path,
+            format,
+            shallow,
+            bandwidth,
+        } => {
+            let order = block_copy::Order {
+                disk,
+                path,
+                format,
+                shallow: *shallow,
+                bandwidth: *bandwidth,
+            };
+            block_copy::run(context, host, vm, &order)
+        }
+        Action::Resume {
+            host,
+            vm,
+            not_active_on,
+        } => power::resume(context, host, vm, not_active_on),
+        Action::Destroy { host, vm, runs_on } => power::end(context, host, vm, runs_on.as_ref()),
+        Action::AwaitMigration { vm, from, to } => migrate::adopt(context, Route { vm, from, to }),
+    }
+}
+
+fn create(context: &Context, spec: &VolumeSpec) -> Result<Outcome, Failure> {
+    let connection = context.work(&spec.at.host)?;
+    let pool = Pool::fresh(&connection, &spec.at.pool)?;
+    context.expect_not_cancelled()?;
+    pool.create(spec, None)?;
+    Ok(Outcome::default())
+}

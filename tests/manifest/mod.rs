@@ -1,0 +1,4 @@
+//! Manifests from text to what they demand, and back.
+
+mod invalid;
+mod robust;
