@@ -17,14 +17,14 @@ const BANNED: &[Banned] = &[
         parts: ["no", "de"],
         anywhere: false,
         why: "a machine that runs VMs is a host",
-        // XML and libvirt's calls have their own.
-        but_in: &["src/definition/", "src/libvirt/"],
+        // Trees of XML and YAML, and libvirt's calls, have their own.
+        but_in: &["src/definition/", "src/libvirt/", "src/manifest/"],
     },
     Banned {
         parts: ["no", "des"],
         anywhere: false,
         why: "machines that run VMs are hosts",
-        but_in: &["src/definition/", "src/libvirt/"],
+        but_in: &["src/definition/", "src/libvirt/", "src/manifest/"],
     },
     Banned {
         parts: ["hyper", "visors"],

@@ -33,7 +33,7 @@ pub fn summary(plan: &Plan, events: &[Event], style: &Style) -> String {
     outcomes(&mut page, plan, &last, &done);
     failures(&mut page, events);
     page.blank();
-    page.line(0, 2, &[(Role::Heading, closing(&last))]);
+    page.verbatim(0, Role::Heading, &closing(&last));
     page.finish()
 }
 
