@@ -231,7 +231,10 @@ impl Derived {
                     continue;
                 };
                 // A clone that comes stands on the base as well; until it does, no host would know.
-                let awaited = intents.iter().any(|other| arrives(other, base_from));
+                let storage = room::pool(&intent.way, base_from);
+                let awaited = intents
+                    .iter()
+                    .any(|other| arrives(other, &storage, &base_from.volume));
                 let stays = intent.way.is_base_in_place(base_from, base_to);
                 if done.contains(&base_from) || stays || awaited {
                     continue;
@@ -317,8 +320,12 @@ fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
     intent.disks.iter().any(from)
 }
 
-fn arrives(intent: &Intent<'_>, base: &VolumeRef) -> bool {
-    let onto = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_to, .. } if base_to == base);
+/// Whether a clone of this move will stand on a base of that name on that storage, whichever host sees it.
+fn arrives(intent: &Intent<'_>, storage: &Resource, base: &VolumeName) -> bool {
+    let onto = |disk: &DiskPlacement| {
+        matches!(&disk.carry, Carry::Thin { base_to, .. }
+            if base_to.volume == *base && room::pool(&intent.way, base_to) == *storage)
+    };
     intent.disks.iter().any(onto)
 }
 
