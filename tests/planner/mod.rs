@@ -6,7 +6,7 @@
 )]
 
 mod carried_out;
-mod fleet;
+pub(crate) mod fleet;
 mod moves;
 mod recovery;
 mod room;
