@@ -1,11 +1,6 @@
 //! What must hold for any fleet: a plan passes the check, every step of it succeeds, no invariant is broken on the
 //! way, and planning again finds nothing.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failing property must say where it failed, not handle it"
-)]
-
 use std::collections::BTreeSet;
 
 use domicile::apply::{CancelHandle, Happening, Options, Summary, run};

@@ -3,9 +3,11 @@
 mod architecture;
 mod cli;
 mod definition;
+mod executor;
 mod faults;
 mod manifest;
 mod planner;
 mod properties;
 mod render;
+mod simulator;
 mod support;

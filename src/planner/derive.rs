@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::acts::{actions, delete, slots};
-use super::choose::Intent;
 use super::estimate::forecast;
+use super::intent::Intent;
 use super::room;
 use crate::model::Millis;
 use crate::model::{Bytes, VmName, VolumeRef};
@@ -17,6 +17,8 @@ pub(super) struct Chain {
     pub(super) steps: Vec<usize>,
     /// Whose move it is; `None` for a base that several clones share.
     pub(super) vm: Option<VmName>,
+    /// Whether it finishes what an earlier apply began: it comes before moves that only compete for its room.
+    pub(super) is_begun: bool,
 }
 
 /// All steps, not yet in order of time. A [`StepId`] here is the place in `steps`.
@@ -84,33 +86,9 @@ impl Derived {
             }
             return Some(*id);
         }
-        let layer = intent
-            .detail
-            .disks
-            .iter()
-            .find(|theirs| theirs.target == disk.target)?
-            .backing
-            .first()?;
-        let size = layer.allocation.unwrap_or_default();
         let stale = self.stale.contains(base_to);
         let there = intent.way.observed.volume(base_to).is_some() && !stale;
-        let action = if there {
-            Action::VerifyVolume {
-                from: base_from.clone(),
-                to: base_to.clone(),
-            }
-        } else {
-            Action::CopyVolume {
-                from: base_from.clone(),
-                spec: VolumeSpec {
-                    at: base_to.clone(),
-                    path: intent.way.path_of(base_to)?,
-                    format: layer.format.clone(),
-                    capacity: layer.capacity.unwrap_or_default(),
-                    backing: None,
-                },
-            }
-        };
+        let (action, size) = bring(intent, disk, there)?;
         let mut chain = Vec::new();
         if stale {
             let gone = self.push(
@@ -137,15 +115,16 @@ impl Derived {
         }
         self.bases.insert(base_to.clone(), id);
         self.chains.push(Chain {
-            steps: vec![id.0],
+            steps: chain,
             vm: None,
+            is_begun: false,
         });
         Some(id)
     }
 
     fn add(&mut self, intent: &Intent<'_>) {
         let mut chain: Vec<StepId> = Vec::new();
-        for (action, size) in actions(intent) {
+        for (action, size) in actions(intent, &self.stale) {
             let after = chain.last().map(|last| Dependency {
                 step: *last,
                 why: why(&action),
@@ -171,10 +150,12 @@ impl Derived {
         self.chains.push(Chain {
             steps,
             vm: Some(intent.name.clone()),
+            is_begun: !intent.prelude.is_empty(),
         });
     }
 
-    /// A new base waits for the mark that names it as ours, and what stands on it waits for the base.
+    /// A new base waits for the mark that names it as ours, and what stands on it waits for the base. A half-written
+    /// one goes only when everything that an earlier apply put upon it is gone, which is before the mark.
     fn wait_for_bases(&mut self, chain: &[StepId], bases: &[StepId]) {
         let is =
             |steps: &[Step], id: &StepId, wanted: fn(&Action) -> bool| wanted(&steps[id.0].action);
@@ -184,10 +165,25 @@ impl Derived {
             })
         });
         for base in bases {
-            let unmarked = self.steps[base.0].after.is_empty();
+            let of_base = self
+                .chains
+                .iter()
+                .find(|chain| chain.steps.last() == Some(&base.0));
+            let first = of_base
+                .and_then(|chain| chain.steps.first())
+                .copied()
+                .unwrap_or(base.0);
+            let removes = matches!(self.steps[first].action, Action::DeleteVolume { .. });
             let made = matches!(self.steps[base.0].action, Action::CopyVolume { .. });
-            if let (Some(mark), true, true) = (mark, unmarked, made) {
-                self.steps[base.0].after.push(Dependency {
+            let marked = self.steps[first]
+                .after
+                .iter()
+                .any(|before| before.why == Why::SameVm);
+            if let Some(mark) = mark
+                && made
+                && (removes || !marked)
+            {
+                self.steps[first].after.push(Dependency {
                     step: *mark,
                     why: Why::SameVm,
                 });
@@ -221,7 +217,10 @@ impl Derived {
                 let Carry::Thin { base_from, base_to } = &disk.carry else {
                     continue;
                 };
-                if done.contains(&base_from) || intent.way.is_base_in_place(base_from, base_to) {
+                // A clone that comes stands on the base as well; until it does, no host would know.
+                let awaited = intents.iter().any(|other| arrives(other, base_from));
+                let stays = intent.way.is_base_in_place(base_from, base_to);
+                if done.contains(&base_from) || stays || awaited {
                     continue;
                 }
                 done.push(base_from);
@@ -236,6 +235,7 @@ impl Derived {
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
+                    is_begun: false,
                 });
             }
         }
@@ -253,6 +253,7 @@ impl Derived {
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
+                    is_begun: false,
                 });
             }
         }
@@ -272,9 +273,40 @@ impl Derived {
     }
 }
 
+/// The act that brings a linked clone's base, or proves the one that is there, with the bytes of the base.
+fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Action, Bytes)> {
+    let Carry::Thin { base_from, base_to } = &disk.carry else {
+        return None;
+    };
+    let mut disks = intent.detail.disks.iter();
+    let layer = disks
+        .find(|theirs| theirs.target == disk.target)?
+        .backing
+        .first()?;
+    let (from, to) = (base_from.clone(), base_to.clone());
+    let action = if there {
+        Action::VerifyVolume { from, to }
+    } else {
+        let spec = VolumeSpec {
+            path: intent.way.path_of(base_to)?,
+            at: to,
+            format: layer.format.clone(),
+            capacity: layer.capacity.unwrap_or_default(),
+            backing: None,
+        };
+        Action::CopyVolume { from, spec }
+    };
+    Some((action, layer.allocation.unwrap_or_default()))
+}
+
 fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
     let from = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_from, .. } if base_from == base);
     intent.disks.iter().any(from)
+}
+
+fn arrives(intent: &Intent<'_>, base: &VolumeRef) -> bool {
+    let onto = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_to, .. } if base_to == base);
+    intent.disks.iter().any(onto)
 }
 
 fn why(action: &Action) -> Why {

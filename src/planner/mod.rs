@@ -15,6 +15,7 @@ mod choose;
 mod derive;
 mod difference;
 mod estimate;
+mod intent;
 mod place;
 mod recover;
 mod room;

@@ -44,7 +44,8 @@ struct Run<'a> {
     tail: Vec<u64>,
     starts: Vec<Millis>,
     running: BinaryHeap<Reverse<(u64, usize)>>,
-    ready: BTreeSet<(Reverse<u64>, usize)>,
+    /// Most urgent first: what an earlier apply began, then what has most work behind it.
+    ready: BTreeSet<(bool, Reverse<u64>, usize)>,
     dependents: Vec<Vec<usize>>,
 }
 
@@ -124,9 +125,14 @@ impl<'a> Run<'a> {
             dependents,
         };
         for step in (0..count).filter(|step| derived.steps[*step].after.is_empty()) {
-            run.ready.insert((Reverse(run.tail[step]), step));
+            run.ready.insert(run.urgency(step));
         }
         run
+    }
+
+    fn urgency(&self, step: usize) -> (bool, Reverse<u64>, usize) {
+        let begun = self.derived.chains[self.chain_of[step]].is_begun;
+        (!begun, Reverse(self.tail[step]), step)
     }
 
     fn is_first(&self, step: usize) -> bool {
@@ -162,7 +168,7 @@ impl<'a> Run<'a> {
 
     fn start_what_can(&mut self, now: u64) {
         let candidates: Vec<_> = self.ready.iter().copied().collect();
-        for (tail, step) in candidates {
+        for (later, tail, step) in candidates {
             let first = self.is_first(step);
             let action = &self.derived.steps[step];
             let can = action.slots.iter().all(|slot| self.is_free(slot))
@@ -171,7 +177,7 @@ impl<'a> Run<'a> {
             if !can {
                 continue;
             }
-            self.ready.remove(&(tail, step));
+            self.ready.remove(&(later, tail, step));
             for (resource, amount) in &action.takes {
                 if let Some(left) = self.left.get_mut(resource) {
                     *left -= i128::from(*amount);
@@ -219,8 +225,7 @@ impl<'a> Run<'a> {
         for dependent in self.dependents[step].clone() {
             self.waiting_for[dependent] -= 1;
             if self.waiting_for[dependent] == 0 {
-                self.ready
-                    .insert((Reverse(self.tail[dependent]), dependent));
+                self.ready.insert(self.urgency(dependent));
             }
         }
     }
@@ -238,7 +243,7 @@ impl<'a> Run<'a> {
                 .filter_map(of)
                 .collect()
         };
-        let stuck = self.ready.iter().map(|(_, step)| Stuck {
+        let stuck = self.ready.iter().map(|(_, _, step)| Stuck {
             chain: self.chain_of[*step],
             short: short(*step),
         });

@@ -345,7 +345,7 @@ fn manifest(sketch: &Sketch) -> Desired {
             fleet: desired::MigrationOverrides {
                 parallel: Some(sketch.parallel),
                 live_clones: Some(sketch.live_clones),
-                remove_unused_bases: Some(false),
+                remove_unused_bases: Some(sketch.remove_unused_bases),
                 cold_copy: Some(sketch.cold_copy),
                 driver: Some(sketch.driver),
                 ..desired::MigrationOverrides::default()
