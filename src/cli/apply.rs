@@ -142,12 +142,14 @@ fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Resul
     options.timeout = arguments.planning.timeout.timeout;
     let summary = apply::run(&made.plan, hosts.as_ref(), &options, &cancel, &mut sink);
     if !arguments.json {
+        // Bars leave the cursor behind the last line and not below it.
+        let ended = if console.is_live { "\n" } else { "" };
         print(&format!(
-            "\n{}",
+            "{ended}\n{}",
             text::summary(&made.plan, &kept, &console.style)
         ))?;
-        if let Some(next) = text::next(&summary).filter(|_| console.hints) {
-            print(&format!("{next}\n"))?;
+        if let Some(next) = text::next(&summary, &console.style).filter(|_| console.hints) {
+            print(&next)?;
         }
     }
     Ok(exit_of(&summary))

@@ -15,6 +15,9 @@ use crate::render::{Role, clean, json};
 /// How often a bar's clock moves.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Columns that a bar's margins and its clock take.
+const ELAPSED: usize = 10;
+
 /// Shows events. Nothing that goes wrong here stops an apply.
 pub(super) enum Shower<'p> {
     Bars(Bars<'p>),
@@ -88,6 +91,7 @@ impl<'p> Bars<'p> {
                 }
                 self.tell(&event.what);
             }
+            Happening::StepNotStarted { .. } => {}
             Happening::Finished(_) => {
                 let _ = self.all.clear();
             }
@@ -97,9 +101,11 @@ impl<'p> Bars<'p> {
 
     fn start(&mut self, step: StepId) {
         let bar = self.all.add(ProgressBar::new(1));
-        // The template is a constant, so this cannot fail; a bar in another dress would be no harm.
-        if let Ok(style) = ProgressStyle::with_template("  {prefix} {elapsed}\n    {bar:30} {msg}")
-        {
+        // Nothing may be longer than a line, or the terminal's own breaks garble what is drawn anew.
+        let name = self.console.style.width.saturating_sub(ELAPSED);
+        let template = format!("  {{prefix:<{name}!}} {{elapsed}}\n    {{bar:20}} {{wide_msg}}");
+        // A bar in another dress would be no harm.
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
         let action = self

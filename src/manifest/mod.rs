@@ -28,6 +28,7 @@ mod tree;
 mod uri;
 mod value;
 pub mod write;
+mod write_notes;
 mod written;
 
 pub use fault::{Fault, Label};

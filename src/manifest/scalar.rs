@@ -58,17 +58,15 @@ pub(super) fn meaning(text: &str) -> Meaning {
     text.parse().map_or(Meaning::Text, Meaning::Float)
 }
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the manifest of a reading will be written with it"
-    )
-)]
 /// The text as a YAML scalar that every reader, also one of YAML 1.1, takes as this text.
 pub(super) fn written(text: &str) -> String {
-    let plain_throughout = text.bytes().all(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'+' | b'@')
+    // A colon is harmless where a slash follows, as in a URI.
+    let plain_throughout = text.replace("://", "").bytes().all(|byte| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'_' | b'.' | b'/' | b'+' | b'@' | b'?' | b'=' | b'%'
+            )
     });
     let letter_first = text.starts_with(|first: char| first.is_ascii_alphabetic());
     let word = matches!(
@@ -80,6 +78,18 @@ pub(super) fn written(text: &str) -> String {
     } else {
         quoted(text)
     }
+}
+
+/// The text as it may stand in a comment: on one line.
+pub(super) fn in_comment(text: &str) -> String {
+    let shown = |letter: char| {
+        if letter.is_control() || !is_printable(letter) {
+            ' '
+        } else {
+            letter
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 fn quoted(text: &str) -> String {

@@ -116,6 +116,10 @@ const BANNED: &[Banned] = &[
 const CARGO_SOURCE: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
 
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
+    let banned: Vec<(String, &Banned)> = BANNED
+        .iter()
+        .map(|banned| (banned.parts.concat(), banned))
+        .collect();
     let mut problems = Vec::new();
     for (path, text) in &tree.files {
         for (index, line) in text.lines().enumerate() {
@@ -129,10 +133,9 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
                 }
                 continue;
             }
-            for banned in BANNED {
-                let word = banned.parts.concat();
+            for (word, banned) in &banned {
                 let excused = banned.but_in.iter().any(|place| path.starts_with(place));
-                if !excused && contains(line, &word, banned.anywhere) {
+                if !excused && contains(line, word, banned.anywhere) {
                     problems.push(format!("{}: `{word}`: {}", at(), banned.why));
                 }
             }
