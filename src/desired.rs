@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
@@ -30,7 +31,7 @@ pub struct Desired {
 }
 
 /// How a cluster's networks are made (VMmanager's kinds).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NetworkKind {
     /// Bridges into common layer-2 networks.
@@ -113,7 +114,9 @@ pub struct Migration {
 }
 
 /// What to do, in the order given, when a live migration does not converge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnStall {
     /// Slow the guest down (libvirt's auto-converge).
@@ -129,7 +132,9 @@ pub enum OnStall {
 }
 
 /// Who drives a live migration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Driver {
     /// Peer-to-peer where the source's daemon reaches the destination's, else managed.
@@ -142,7 +147,9 @@ pub enum Driver {
 }
 
 /// How a cold move carries bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColdCopy {
     /// Host to host unless the VM could not be started at the destination, then through this process.
@@ -155,7 +162,9 @@ pub enum ColdCopy {
 }
 
 /// What to do with a guest that does not follow a request to shut down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnShutdownTimeout {
     /// The move fails and the VM runs on where it was.
@@ -294,7 +303,9 @@ impl MigrationSettings {
 }
 
 /// By which method a VM may be moved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Live where nothing speaks against it, else cold, with the reason.

@@ -1,2 +1,7 @@
-//! The `domicile` program.
-fn main() {}
+//! The `domicile` program: parse, run, exit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    domicile::cli::run(std::env::args_os()).into()
+}

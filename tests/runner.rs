@@ -1,5 +1,14 @@
 //! The one integration test binary: everything here needs neither root nor a daemon.
 
 mod architecture;
+mod cli;
+mod definition;
+mod executor;
+mod faults;
+mod manifest;
+mod observe;
 mod planner;
+mod properties;
 mod render;
+mod simulator;
+mod support;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::gate::Gate;
 use super::reboot::{Phase, Reboot, reboots_of};
 use crate::hypervisor::Cancel;
 use crate::plan::{Action, Plan, Slot, Step, StepId};
@@ -46,6 +47,7 @@ pub(super) struct Board<'p> {
     dependents: Vec<Vec<usize>>,
     used: BTreeMap<&'p Slot, u32>,
     reboots: Vec<Reboot>,
+    gate: Gate<'p>,
 }
 
 impl<'p> Board<'p> {
@@ -69,6 +71,7 @@ impl<'p> Board<'p> {
             dependents,
             used: BTreeMap::new(),
             reboots: reboots_of(plan),
+            gate: Gate::new(plan),
         }
     }
 
@@ -81,7 +84,13 @@ impl<'p> Board<'p> {
                 && allowed.as_ref().is_none_or(|those| those.contains(index))
                 && self.is_ready(&self.plan.steps[**index])
         };
-        self.order.iter().find(may).map(|index| StepId(*index))
+        let ready = || self.order.iter().filter(may);
+        let through_gate = ready().find(|index| self.gate.is_open(**index));
+        // Moves that wait at the gate may be those which make room for the ones inside: it must never be what stops
+        // an apply.
+        let idle = || !self.states.contains(&State::Running);
+        let next = through_gate.or_else(|| ready().next().filter(|_| idle()));
+        next.map(|index| StepId(*index))
     }
 
     /// What may still start despite a wish to stop; `None`: everything.
@@ -114,6 +123,7 @@ impl<'p> Board<'p> {
     /// Takes note that a step runs.
     pub(super) fn begin(&mut self, id: StepId) {
         self.states[id.0] = State::Running;
+        self.gate.begin(id.0);
         let plan = self.plan;
         for slot in &plan.steps[id.0].slots {
             *self.used.entry(slot).or_default() += 1;
@@ -127,12 +137,19 @@ impl<'p> Board<'p> {
 
     fn end(&mut self, id: StepId, state: State) {
         self.states[id.0] = state;
+        self.leave_gate(id.0);
         let plan = self.plan;
         for slot in &plan.steps[id.0].slots {
             if let Some(used) = self.used.get_mut(slot) {
                 *used = used.saturating_sub(1);
             }
         }
+    }
+
+    fn leave_gate(&mut self, index: usize) {
+        let states = &self.states;
+        let begun = |first: usize| !matches!(states[first], State::Waiting | State::Skipped);
+        self.gate.end(index, begun);
     }
 
     /// Takes note that a step is done.
@@ -170,6 +187,7 @@ impl<'p> Board<'p> {
     fn skip(&mut self, index: usize, because: StepId) -> Skip {
         self.states[index] = State::Skipped;
         self.blame[index] = Some(because);
+        self.leave_gate(index);
         let step = StepId(index);
         Skip { step, because }
     }

@@ -12,7 +12,8 @@
 //! down for its move stays off until a later step starts it. So a VM whose shutdown has begun is brought back as soon
 //! as the start that was to follow cannot come any more and nothing of its move runs: its hosts are read again, and
 //! it is started where it was if that host still has it, else where it was going, and only where the other host
-//! answers that it does not run it. The rest of its move is left for the next plan, which finds its mark.
+//! answers that it does not run it. Before it runs again at the source, its definition at the destination goes: a
+//! later plan that found it off on both sides would else take copies for the truth that have become history. The rest of its move is left for the next plan, which finds its mark.
 //!
 //! # When a person asks to stop
 //!
@@ -27,6 +28,7 @@
 mod board;
 mod cancel;
 mod event;
+mod gate;
 pub mod journal;
 mod options;
 mod reboot;

@@ -36,27 +36,34 @@ impl Task {
         (self.reached_destination && other != host).then_some(other)
     }
 
-    fn act(&self, decision: &Decision) -> (Action, HostName) {
+    /// What to do, in order, so that the VM runs on that host.
+    fn acts(&self, host: &HostName, how: How, other_has_it: bool) -> Vec<Action> {
         let vm = self.vm.clone();
-        let not_active_on = |host| self.other_than(host).into_iter().cloned().collect();
-        match decision {
-            Decision::Resume(host) => {
-                let action = Action::Resume {
-                    host: host.clone(),
-                    vm,
-                    not_active_on: not_active_on(host),
-                };
-                (action, host.clone())
-            }
-            Decision::Start(host) | Decision::Runs(host) => {
-                let action = Action::Start {
-                    host: host.clone(),
-                    vm,
-                    not_active_on: not_active_on(host),
-                };
-                (action, host.clone())
-            }
-        }
+        let other = self.other_than(host);
+        let not_active_on = other.into_iter().cloned().collect();
+        // Once the guest writes at the source, the copies at the destination are history. Their definition must not
+        // be there any more when a later plan judges which side counts.
+        let forget = other
+            .filter(|_| other_has_it)
+            .map(|other| Action::Undefine {
+                host: other.clone(),
+                vm: vm.clone(),
+                kept_by: host.clone(),
+            });
+        let host = host.clone();
+        let run = match how {
+            How::Start => Action::Start {
+                host,
+                vm,
+                not_active_on,
+            },
+            How::Resume => Action::Resume {
+                host,
+                vm,
+                not_active_on,
+            },
+        };
+        forget.into_iter().chain([run]).collect()
     }
 }
 
@@ -80,9 +87,9 @@ pub(super) fn restore(
     let mut said = false;
     let mut last = StepError::new(&what, "it was not tried");
     for _ in 0..ATTEMPTS {
-        let decision = match decide(task, &look(task, hosts, options)) {
+        let (host, acts) = match decide(task, &look(task, hosts, options)) {
             Ok(Decision::Runs(host)) => return Ok(Restored::Runs(host)),
-            Ok(decision) => decision,
+            Ok(Decision::Act(host, acts)) => (host, acts),
             Err(why) => {
                 last = StepError::new(&what, why);
                 continue;
@@ -92,10 +99,12 @@ pub(super) fn restore(
             starting();
             said = true;
         }
-        let (action, host) = task.act(&decision);
-        match hosts.perform(&action, &Unwatched) {
-            Ok(_) => return Ok(Restored::Started(host)),
-            Err(error) => last = StepError::new(&what, error.to_string()),
+        let refused = acts
+            .iter()
+            .find_map(|action| hosts.perform(action, &Unwatched).err());
+        match refused {
+            None => return Ok(Restored::Started(host)),
+            Some(error) => last = StepError::new(&what, error.to_string()),
         }
     }
     Err(last.with_help(format!(
@@ -118,11 +127,16 @@ fn look(task: &Task, hosts: &dyn Hypervisor, options: &Options) -> Observed {
     })
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Start,
+    Resume,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Decision {
     Runs(HostName),
-    Start(HostName),
-    Resume(HostName),
+    Act(HostName, Vec<Action>),
 }
 
 fn decide(task: &Task, seen: &Observed) -> Result<Decision, String> {
@@ -132,6 +146,10 @@ fn decide(task: &Task, seen: &Observed) -> Result<Decision, String> {
         None => None,
     };
     let (from, to) = (&task.from, &task.to);
+    let act = |host: &HostName, how, other: Option<&Vm>| {
+        let acts = task.acts(host, how, other.is_some());
+        Ok(Decision::Act(host.clone(), acts))
+    };
     let state = |vm: Option<&Vm>| vm.map(|vm| vm.power.state);
     match (state(source), state(destination)) {
         (Some(RunState::Running), None | Some(RunState::ShutOff)) => {
@@ -139,14 +157,14 @@ fn decide(task: &Task, seen: &Observed) -> Result<Decision, String> {
         }
         (None | Some(RunState::ShutOff), Some(RunState::Running)) => Ok(Decision::Runs(to.clone())),
         (Some(RunState::ShutOff), None | Some(RunState::ShutOff)) => {
-            Ok(Decision::Start(from.clone()))
+            act(from, How::Start, destination)
         }
-        (None, Some(RunState::ShutOff)) => Ok(Decision::Start(to.clone())),
         // A migration of a VM that was started paused broke off: its guest has not run yet.
         (Some(RunState::Paused), None | Some(RunState::ShutOff)) => {
-            Ok(Decision::Resume(from.clone()))
+            act(from, How::Resume, destination)
         }
-        (None, Some(RunState::Paused)) => Ok(Decision::Resume(to.clone())),
+        (None, Some(RunState::ShutOff)) => act(to, How::Start, None),
+        (None, Some(RunState::Paused)) => act(to, How::Resume, None),
         (None, None) => Err(format!("neither {from} nor {to} has {} any more", task.vm)),
         _ => Err(format!(
             "{} is in a state on {from} and {to} that only a person can judge",

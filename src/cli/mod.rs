@@ -1,1 +1,23 @@
-//! Arguments as typed, one file per command, reports, exit codes.
+//! Arguments as typed to an exit code: one file per command, reports for people, the terminal. Everything that is
+//! printed is printed here.
+
+mod apply;
+mod args;
+mod console;
+pub mod exit;
+mod failure;
+mod files;
+mod hosts;
+mod manifest;
+mod observe;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod saved;
+mod show;
+mod signals;
+mod validate;
+mod waiting;
+
+pub use run::{command, run};

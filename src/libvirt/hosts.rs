@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::connection::Connections;
+use super::observe;
 use super::perform::perform;
 use crate::desired;
-use crate::hypervisor::{Outcome, StepError, Watch};
-use crate::model::HostName;
+use crate::hypervisor::{Hypervisor, ObserveRequest, Outcome, StepError, Watch};
+use crate::model::{HostName, Millis};
+use crate::observed::Observed;
 use crate::plan::Action;
 
 /// Real hosts over libvirt. Connections are opened when first needed and kept.
@@ -24,14 +27,25 @@ impl LibvirtHosts {
         }
     }
 
-    /// Performs one step; see [`crate::hypervisor::Hypervisor::perform`].
-    pub fn perform(&self, action: &Action, watch: &dyn Watch) -> Result<Outcome, StepError> {
-        perform(&self.connections, action, watch)
-    }
-
     /// How many libvirt calls were made to each host so far, the opening of connections included.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<HostName, u64> {
         self.connections.calls()
+    }
+}
+
+impl Hypervisor for LibvirtHosts {
+    /// The hosts of the request must be of those given to [`LibvirtHosts::new`].
+    fn observe(&self, request: &ObserveRequest) -> Observed {
+        observe::observe(&self.connections, request)
+    }
+
+    fn perform(&self, action: &Action, watch: &dyn Watch) -> Result<Outcome, StepError> {
+        perform(&self.connections, action, watch)
+    }
+
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(Millis::ZERO, Millis::from)
     }
 }

@@ -172,6 +172,7 @@ mod tests {
             to: name.clone(),
             to_uuid: "2".into(),
             was_active: true,
+            cold: false,
             complete: false,
             source_volumes: vec![(pool, VolumeName::new("\"v\"<!--").unwrap())],
             created_volumes: vec![],

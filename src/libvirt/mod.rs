@@ -14,6 +14,7 @@ mod ffi;
 mod hosts;
 mod mark;
 mod migrate;
+mod observe;
 mod perform;
 mod power;
 mod snapshots;

@@ -86,6 +86,7 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
             vm,
             not_active_on,
         } => power::resume(context, host, vm, not_active_on),
+        Action::Destroy { host, vm, runs_on } => power::end(context, host, vm, runs_on.as_ref()),
         Action::AwaitMigration { vm, from, to } => migrate::adopt(context, Route { vm, from, to }),
     }
 }

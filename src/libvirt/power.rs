@@ -148,6 +148,57 @@ pub(super) fn resume(
     expect_running(&guest, vm)
 }
 
+/// Ends a paused instance that must never execute again: the VM runs on another host, or what is paused was started
+/// paused to be carried and never executed anything.
+pub(super) fn end(
+    context: &Context,
+    host: &HostName,
+    vm: &VmName,
+    runs_on: Option<&HostName>,
+) -> Result<Outcome, Failure> {
+    let guest = Guest::get(&context.work(host)?, vm)?;
+    let state = guest.state()?;
+    if state.is_off() {
+        return Ok(Outcome::default());
+    }
+    if state.is_torn() {
+        return Err(torn(host, vm));
+    }
+    if !state.is_paused() {
+        return Err(Failure::on(host, format!("{vm} is {state}, not paused")));
+    }
+    match runs_on {
+        Some(other) => expect_runs_on(context, other, vm, guest.uuid())?,
+        None if super::mark::is_carried(&guest)? => {}
+        None => {
+            let why = format!("{vm} is paused, and nothing proves that its guest never ran");
+            let help = "If it is known that nothing is lost by it, end it by hand (virsh destroy); else resume it.";
+            return Err(Failure::on(host, why).with_help(help));
+        }
+    }
+    context.expect_not_cancelled()?;
+    guest.call(Domain::destroy)?;
+    guest.expect_off(vm)?;
+    Ok(Outcome::default())
+}
+
+fn expect_runs_on(
+    context: &Context,
+    host: &HostName,
+    vm: &VmName,
+    uuid: &str,
+) -> Result<(), Failure> {
+    let there = Guest::find_uuid(&context.work(host)?, uuid)?;
+    let runs = match there {
+        Some(guest) => guest.state()?.is_running(),
+        None => false,
+    };
+    if runs {
+        return Ok(());
+    }
+    Err(Failure::on(host, format!("{vm} does not run there")))
+}
+
 /// A post-copy migration broke, and nothing that Domicile could do is safe.
 pub(super) fn torn(host: &HostName, vm: &VmName) -> Failure {
     let why = format!("the post-copy migration of {vm} broke: its memory lies on two hosts");

@@ -1,5 +1,7 @@
 //! What a VM consists of, as far as moving it depends on it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{HostName, MacAddress, PoolName, VolumeName};
@@ -95,6 +97,18 @@ pub enum InterfaceSource {
     Other(String),
 }
 
+/// As people say it: `bridge br0`, `network default`.
+impl fmt::Display for InterfaceSource {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge(name) => write!(out, "bridge {name}"),
+            Self::Network(name) => write!(out, "network {name}"),
+            Self::Direct(device) => write!(out, "device {device}"),
+            Self::Other(kind) => write!(out, "a source of type {kind}"),
+        }
+    }
+}
+
 /// An interface of a VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
@@ -137,6 +151,9 @@ pub struct MoveMark {
     pub to_uuid: String,
     /// Whether the VM was active when the move began and so must be active at its end.
     pub was_active: bool,
+    /// Whether the VM is off while it is moved. An instance of it that is found paused has then never executed
+    /// anything: it was started paused to be carried.
+    pub cold: bool,
     /// Whether every disk was proven to be at the destination. Only ever true in the destination's definition:
     /// from then on the destination's copies count, before it the source's.
     pub complete: bool,

@@ -349,6 +349,17 @@ pub enum Action {
         /// Hosts that must answer that they do not run it.
         not_active_on: Vec<HostName>,
     },
+    /// Ends an instance whose guest's code is not executed and must never be again. Before: it is paused there, and
+    /// either `runs_on` is named and runs the VM, or the VM's mark says that it is moved while off, so that the
+    /// instance never executed anything. After: it is off there.
+    Destroy {
+        /// On which host.
+        host: HostName,
+        /// Which VM.
+        vm: VmName,
+        /// The host which must run it.
+        runs_on: Option<HostName>,
+    },
     /// Waits for a migration of ours that is still under way. After: the VM is active at the destination.
     AwaitMigration {
         /// Which VM.
@@ -371,7 +382,8 @@ impl Action {
             | Self::Redefine { host, .. }
             | Self::Start { host, .. }
             | Self::BlockCopy { host, .. }
-            | Self::Resume { host, .. } => vec![host],
+            | Self::Resume { host, .. }
+            | Self::Destroy { host, .. } => vec![host],
             Self::CreateVolume { spec } => vec![&spec.at.host],
             Self::CopyVolume { from, spec } => vec![&from.host, &spec.at.host],
             Self::VerifyVolume { from, to } => vec![&from.host, &to.host],
@@ -423,6 +435,7 @@ impl fmt::Display for Action {
                 )
             }
             Self::Resume { host, vm, .. } => write!(out, "resume {vm} on {host}"),
+            Self::Destroy { host, vm, .. } => write!(out, "end the paused {vm} on {host}"),
             Self::AwaitMigration { vm, from, to } => {
                 write!(out, "await the migration of {vm} from {from} to {to}")
             }

@@ -1,7 +1,9 @@
 //! The acts of one move, in the order that keeps the VM and its data safe: the mark before anything is created, every
 //! copy before its original goes, the mark's removal last.
 
-use super::choose::{Intent, Transfer};
+use std::collections::BTreeSet;
+
+use super::intent::{Intent, Transfer};
 use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{Action, Carry, CopyMode, DiskPlacement, MigrationOptions, Slot, VolumeSpec};
 
@@ -20,12 +22,12 @@ pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
 }
 
 /// The acts of one move in their order, each with the bytes that a copy of one volume carries.
-pub(super) fn actions(intent: &Intent<'_>) -> Vec<(Action, Bytes)> {
-    let mut actions: Vec<(Action, Bytes)> = intent
+pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(Action, Bytes)> {
+    let prelude = intent
         .prelude
         .iter()
-        .map(|action| (action.clone(), Bytes::ZERO))
-        .collect();
+        .map(|action| (prelude_act(intent, action), Bytes::ZERO));
+    let mut actions: Vec<(Action, Bytes)> = prelude.collect();
     if intent.transfer == Transfer::Nothing {
         return actions;
     }
@@ -38,7 +40,7 @@ pub(super) fn actions(intent: &Intent<'_>) -> Vec<(Action, Bytes)> {
     act(Action::Mark {
         host: from.clone(),
         vm: vm.clone(),
-        mark: mark(intent),
+        mark: mark(intent, stale),
     });
     let creates = matches!(
         intent.transfer,
@@ -85,6 +87,18 @@ pub(super) fn actions(intent: &Intent<'_>) -> Vec<(Action, Bytes)> {
     }
     act(Action::Unmark { host: to, vm });
     actions
+}
+
+/// A deletion asks every host that can see the storage, also where an earlier apply left it to be done.
+fn prelude_act(intent: &Intent<'_>, action: &Action) -> Action {
+    let mut action = action.clone();
+    if let Action::DeleteVolume {
+        at, seen_by: hosts, ..
+    } = &mut action
+    {
+        *hosts = seen_by(intent, at);
+    }
+    action
 }
 
 /// The acts that carry the VM and its data, between shutting down and starting.
@@ -274,13 +288,14 @@ fn options(intent: &Intent<'_>) -> MigrationOptions {
     }
 }
 
-fn mark(intent: &Intent<'_>) -> MoveMark {
+/// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.
+fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
     let copied = || intent.disks.iter().filter(|disk| disk.carry.is_copied());
     let names = |at: &VolumeRef| (at.pool.clone(), at.volume.clone());
     let new_base = |disk: &DiskPlacement| match &disk.carry {
         Carry::Thin { base_from, base_to }
             if !intent.way.is_base_in_place(base_from, base_to)
-                && intent.way.observed.volume(base_to).is_none() =>
+                && (stale.contains(base_to) || intent.way.observed.volume(base_to).is_none()) =>
         {
             Some(names(base_to))
         }
@@ -293,6 +308,7 @@ fn mark(intent: &Intent<'_>) -> MoveMark {
         to: intent.way.to.clone(),
         to_uuid: intent.destination.uuid.clone(),
         was_active: intent.starts || intent.vm.power.is_active(),
+        cold: intent.way.from != intent.way.to && intent.transfer != Transfer::Live,
         complete: false,
         source_volumes: copied()
             .filter_map(|disk| disk.from.as_ref().map(names))

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::choose::Intent;
 use super::derive::{Derived, derive};
+use super::intent::Intent;
 use super::room;
 use super::schedule::{Schedule, Stuck, schedule};
 use crate::definition;
@@ -16,10 +16,10 @@ use crate::plan::{
 };
 
 /// Makes the plan. Moves that never find room become findings, and what depends on them goes with them.
-pub(super) fn assemble(
+pub(super) fn assemble<'a>(
     desired: &Desired,
     observed: &Observed,
-    mut intents: Vec<Intent<'_>>,
+    mut intents: Vec<Intent<'a>>,
     changes: Vec<Change>,
     mut findings: Vec<Finding>,
 ) -> Plan {
@@ -35,7 +35,14 @@ pub(super) fn assemble(
         for (vm, chain) in &stuck {
             findings.extend(no_room(&intents, vm, chain));
         }
-        intents.retain(|intent| !stuck.contains_key(intent.name));
+        let keep = |intent: Intent<'a>| {
+            if stuck.contains_key(intent.name) {
+                intent.finish()
+            } else {
+                Some(intent)
+            }
+        };
+        intents = intents.into_iter().filter_map(keep).collect();
     };
     let steps = ordered(derived, &schedule, &capacities);
     let moves = moves(&intents, &steps, &mut findings);

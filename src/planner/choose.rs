@@ -2,55 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::difference::locate;
+use super::difference::{Index, locate};
+use super::intent::{Intent, Transfer};
 use super::place::{Way, detail_of, differences, unknown_disks};
 use super::recover::{self, Remains};
 use crate::definition::Rewrite;
-use crate::desired::{self, ColdCopy, Desired, Method, MigrationSettings};
-use crate::model::{DiskTarget, HostName, VmName, VolumeRef};
-use crate::observed::{Host, Observed, Vm, VmDetail};
-use crate::plan::{Action, Difference, DiskPlacement, Finding, MoveKind, Severity};
+use crate::desired::{self, ColdCopy, Desired, Method};
+use crate::model::{DiskTarget, HostName, Interface, VmName};
+use crate::observed::{Host, Observed, VmDetail};
+use crate::plan::{Difference, Finding, MoveKind, Severity};
 use crate::rules::{self, Case, Effect, Verdict};
-
-/// By which means a move carries the VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transfer {
-    /// A live migration.
-    Live,
-    /// Started paused, migrated, ended: host to host.
-    Direct,
-    /// Volume streams through this process.
-    Stream,
-    /// Block copy and pivot on one host.
-    BlockCopy,
-    /// Only what an earlier apply left to be done.
-    Nothing,
-}
-
-/// What shall happen to one VM; nothing about it is left open but the time.
-#[derive(Debug, Clone)]
-pub(super) struct Intent<'a> {
-    pub(super) name: &'a VmName,
-    pub(super) way: Way<'a>,
-    pub(super) vm: &'a Vm,
-    pub(super) detail: &'a VmDetail,
-    pub(super) source: &'a Host,
-    pub(super) destination: &'a Host,
-    pub(super) kind: MoveKind,
-    pub(super) transfer: Transfer,
-    pub(super) reason: String,
-    /// Whether it must be shut down for the move.
-    pub(super) shuts_down: bool,
-    /// Whether it must be started at the end.
-    pub(super) starts: bool,
-    pub(super) settings: MigrationSettings,
-    pub(super) disks: Vec<DiskPlacement>,
-    pub(super) rewrite: Rewrite,
-    /// What an earlier apply left to be done, before all else.
-    pub(super) prelude: Vec<Action>,
-    /// Bases at the destination that an earlier apply may have left half-written.
-    pub(super) stale_bases: BTreeSet<VolumeRef>,
-}
 
 /// What came of one VM of the manifest.
 #[derive(Debug, Default)]
@@ -89,18 +50,20 @@ fn blocked(
 pub(super) fn decide<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
+    paused: &BTreeSet<(HostName, VmName)>,
+    index: &Index<'a>,
     name: &'a VmName,
     wanted: &'a desired::Vm,
 ) -> Decision<'a> {
     let mut decision = Decision::default();
-    let found = match locate(observed, name) {
+    let found = match locate(observed, index, name) {
         Ok(found) => found,
         Err(finding) => {
             decision.findings.push(*finding);
             return decision;
         }
     };
-    let remains = match recover::remains(observed, name, &found) {
+    let remains = match recover::remains(observed, paused, name, &found) {
         Ok(remains) => remains,
         Err(finding) => {
             decision.changes.push(Difference::Unfinished {
@@ -166,28 +129,12 @@ fn decide_way<'a>(
         disks: &disks,
         discarded: &remains.discarded,
     };
-    if differences.is_empty() || remains.is_under_way {
-        decision.intent = finish_only(
-            name,
-            way,
-            (source, destination),
-            detail,
-            &remains,
-            settings.clone(),
-        );
-        return;
-    }
+    decision.findings.extend(unconnected(&case));
     let verdicts = rules::judge(&case);
     let choice = choose(&case, &remains, &verdicts);
-    decision.changes.extend(differences);
-    decision
-        .findings
-        .extend(findings_of(&case, &choice, &verdicts));
-    if decision.is_blocked() {
-        return;
-    }
+    let findings = findings_of(&case, &choice, &verdicts);
     let rewrite = rewrite_of(&way, &case);
-    decision.intent = Some(Intent {
+    let intent = Intent {
         name,
         way,
         vm: remains.vm,
@@ -197,14 +144,35 @@ fn decide_way<'a>(
         kind: choice.kind,
         transfer: choice.transfer,
         reason: choice.reason,
+        found: remains.found,
         shuts_down: choice.kind == MoveKind::Cold && remains.vm.power.is_active(),
         starts: choice.kind == MoveKind::Cold,
         settings,
         disks,
         rewrite,
         prelude: remains.prelude,
+        restart: remains.was_active && !remains.is_active_at_end,
         stale_bases: remains.stale_bases,
-    });
+    };
+    if differences.is_empty() || remains.is_under_way {
+        decision.intent = intent.finish();
+        return;
+    }
+    decision.changes.extend(differences);
+    decision.findings.extend(findings);
+    if !decision.is_blocked() {
+        decision.intent = Some(intent);
+    } else if may_be_finished(&decision.findings) {
+        decision.intent = intent.finish();
+    }
+}
+
+/// Whether what an earlier apply left may be put in order although the move itself is refused.
+fn may_be_finished(findings: &[Finding]) -> bool {
+    let untouchable = ["job-active", "unreadable-mark", "crashed"];
+    findings
+        .iter()
+        .all(|finding| !untouchable.contains(&finding.code.as_str()))
 }
 
 /// The readings of both hosts, or a finding that says which is not there.
@@ -249,6 +217,29 @@ fn rewrite_of(way: &Way<'_>, case: &Case<'_>) -> Rewrite {
     rewrite
 }
 
+/// Interfaces of a VM that stays on its host and that the manifest wants on another network: only a move rewrites
+/// them, and a guest's connection is not cut without one.
+fn unconnected(case: &Case<'_>) -> Vec<Finding> {
+    if case.changes_host() {
+        return Vec::new();
+    }
+    let finding = |interface: &Interface| {
+        let wanted = rules::connection(case, interface).ok()?;
+        (wanted != interface.source).then(|| Finding {
+            severity: Severity::Note,
+            code: "network-differs".into(),
+            vm: Some(case.name.clone()),
+            host: Some(case.from.clone()),
+            message: format!(
+                "interface {} is connected to {}, the manifest says {wanted}",
+                interface.mac, interface.source
+            ),
+            remedy: "it is connected anew when the VM moves to another host; until then do it with `virsh update-device`".into(),
+        })
+    };
+    case.detail.interfaces.iter().filter_map(finding).collect()
+}
+
 fn missing_disks(name: &VmName, way: &Way<'_>, detail: &VmDetail) -> Vec<Finding> {
     let have: Vec<_> = detail
         .disks
@@ -271,50 +262,6 @@ fn missing_disks(name: &VmName, way: &Way<'_>, detail: &VmDetail) -> Vec<Finding
         .into_iter()
         .map(finding)
         .collect()
-}
-
-/// Nothing differs; what an earlier apply left is all there is to do.
-fn finish_only<'a>(
-    name: &'a VmName,
-    way: Way<'a>,
-    (source, destination): (&'a Host, &'a Host),
-    detail: &'a VmDetail,
-    remains: &Remains<'a>,
-    settings: MigrationSettings,
-) -> Option<Intent<'a>> {
-    let restart = remains.was_active && !remains.is_active_at_end;
-    if remains.prelude.is_empty() {
-        return None;
-    }
-    let mut prelude = remains.prelude.clone();
-    if restart {
-        // Before the mark goes, so that a later run still knows that the VM has to run.
-        let last = prelude.len() - 1;
-        let start = Action::Start {
-            host: way.from.clone(),
-            vm: name.clone(),
-            not_active_on: Vec::new(),
-        };
-        prelude.insert(last, start);
-    }
-    Some(Intent {
-        name,
-        way,
-        vm: remains.vm,
-        detail,
-        source,
-        destination,
-        kind: MoveKind::Finish,
-        transfer: Transfer::Nothing,
-        reason: remains.found.clone(),
-        shuts_down: false,
-        starts: false,
-        settings,
-        disks: Vec::new(),
-        rewrite: Rewrite::default(),
-        prelude,
-        stale_bases: remains.stale_bases.clone(),
-    })
 }
 
 #[derive(Debug)]

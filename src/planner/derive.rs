@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::acts::{actions, delete, slots};
-use super::choose::Intent;
 use super::estimate::forecast;
+use super::intent::Intent;
 use super::room;
 use crate::model::Millis;
-use crate::model::{Bytes, VmName, VolumeRef};
-use crate::plan::{Action, Carry, Dependency, DiskPlacement, Slot, Step, StepId, VolumeSpec, Why};
+use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
+use crate::plan::{
+    Action, Carry, Dependency, DiskPlacement, Resource, Slot, Step, StepId, VolumeSpec, Why,
+};
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub(super) struct Chain {
     pub(super) steps: Vec<usize>,
     /// Whose move it is; `None` for a base that several clones share.
     pub(super) vm: Option<VmName>,
+    /// Whether it finishes what an earlier apply began: it comes before moves that only compete for its room.
+    pub(super) is_begun: bool,
 }
 
 /// All steps, not yet in order of time. A [`StepId`] here is the place in `steps`.
@@ -24,7 +28,10 @@ pub(super) struct Chain {
 pub(super) struct Derived {
     pub(super) steps: Vec<Step>,
     pub(super) chains: Vec<Chain>,
-    bases: BTreeMap<VolumeRef, StepId>,
+    /// The step that proves or brings a base, by where it is and where it goes.
+    bases: BTreeMap<(VolumeRef, VolumeRef), StepId>,
+    /// The step that brings a base to its storage, however many hosts see that, and from wherever.
+    brought: BTreeMap<(Resource, VolumeName), StepId>,
     /// Bases that an earlier apply may have left half-written, and that nothing uses.
     stale: BTreeSet<VolumeRef>,
 }
@@ -69,7 +76,8 @@ impl Derived {
         id
     }
 
-    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones.
+    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones. Bases
+    /// of one name from two places may differ: the first is brought, and the second is proven to be the same.
     fn base(&mut self, intent: &Intent<'_>, disk: &DiskPlacement) -> Option<StepId> {
         let Carry::Thin { base_from, base_to } = &disk.carry else {
             return None;
@@ -77,40 +85,21 @@ impl Derived {
         if intent.way.is_base_in_place(base_from, base_to) {
             return None;
         }
-        if let Some(id) = self.bases.get(base_to) {
+        let pair = (base_from.clone(), base_to.clone());
+        let storage = room::pool(&intent.way, base_to);
+        let place = (storage.clone(), base_to.volume.clone());
+        if let Some(id) = self.bases.get(&pair) {
             let vms = &mut self.steps[id.0].vms;
             if !vms.contains(intent.name) {
                 vms.push(intent.name.clone());
             }
             return Some(*id);
         }
-        let layer = intent
-            .detail
-            .disks
-            .iter()
-            .find(|theirs| theirs.target == disk.target)?
-            .backing
-            .first()?;
-        let size = layer.allocation.unwrap_or_default();
-        let stale = self.stale.contains(base_to);
-        let there = intent.way.observed.volume(base_to).is_some() && !stale;
-        let action = if there {
-            Action::VerifyVolume {
-                from: base_from.clone(),
-                to: base_to.clone(),
-            }
-        } else {
-            Action::CopyVolume {
-                from: base_from.clone(),
-                spec: VolumeSpec {
-                    at: base_to.clone(),
-                    path: intent.way.path_of(base_to)?,
-                    format: layer.format.clone(),
-                    capacity: layer.capacity.unwrap_or_default(),
-                    backing: None,
-                },
-            }
-        };
+        let brought = self.brought.get(&place).copied();
+        let stale = self.stale.contains(base_to) && brought.is_none();
+        let seen = intent.way.observed.volume(base_to).is_some();
+        let there = brought.is_some() || seen && !stale;
+        let (action, size) = bring(intent, disk, there)?;
         let mut chain = Vec::new();
         if stale {
             let gone = self.push(
@@ -121,8 +110,9 @@ impl Derived {
             );
             chain.push(gone.0);
         }
-        let after = chain.last().map(|last| Dependency {
-            step: StepId(*last),
+        let before = brought.or(chain.last().map(|last| StepId(*last)));
+        let after = before.map(|step| Dependency {
+            step,
             why: Why::BaseFirst,
         });
         let id = self.push(intent, action, size, after.into_iter().collect());
@@ -133,19 +123,21 @@ impl Derived {
             Slot::In(base_to.host.clone()),
         ];
         if !there {
-            step.takes = vec![(room::pool(&intent.way, base_to), size.0)];
+            step.takes = vec![(storage, size.0)];
+            self.brought.insert(place, id);
         }
-        self.bases.insert(base_to.clone(), id);
+        self.bases.insert(pair, id);
         self.chains.push(Chain {
-            steps: vec![id.0],
+            steps: chain,
             vm: None,
+            is_begun: false,
         });
         Some(id)
     }
 
     fn add(&mut self, intent: &Intent<'_>) {
         let mut chain: Vec<StepId> = Vec::new();
-        for (action, size) in actions(intent) {
+        for (action, size) in actions(intent, &self.stale) {
             let after = chain.last().map(|last| Dependency {
                 step: *last,
                 why: why(&action),
@@ -171,10 +163,12 @@ impl Derived {
         self.chains.push(Chain {
             steps,
             vm: Some(intent.name.clone()),
+            is_begun: !intent.prelude.is_empty(),
         });
     }
 
-    /// A new base waits for the mark that names it as ours, and what stands on it waits for the base.
+    /// A new base waits for the mark that names it as ours, and what stands on it waits for the base. A half-written
+    /// one goes only when everything that an earlier apply put upon it is gone, which is before the mark.
     fn wait_for_bases(&mut self, chain: &[StepId], bases: &[StepId]) {
         let is =
             |steps: &[Step], id: &StepId, wanted: fn(&Action) -> bool| wanted(&steps[id.0].action);
@@ -184,10 +178,25 @@ impl Derived {
             })
         });
         for base in bases {
-            let unmarked = self.steps[base.0].after.is_empty();
+            let of_base = self
+                .chains
+                .iter()
+                .find(|chain| chain.steps.last() == Some(&base.0));
+            let first = of_base
+                .and_then(|chain| chain.steps.first())
+                .copied()
+                .unwrap_or(base.0);
+            let removes = matches!(self.steps[first].action, Action::DeleteVolume { .. });
             let made = matches!(self.steps[base.0].action, Action::CopyVolume { .. });
-            if let (Some(mark), true, true) = (mark, unmarked, made) {
-                self.steps[base.0].after.push(Dependency {
+            let marked = self.steps[first]
+                .after
+                .iter()
+                .any(|before| before.why == Why::SameVm);
+            if let Some(mark) = mark
+                && made
+                && (removes || !marked)
+            {
+                self.steps[first].after.push(Dependency {
                     step: *mark,
                     why: Why::SameVm,
                 });
@@ -221,7 +230,13 @@ impl Derived {
                 let Carry::Thin { base_from, base_to } = &disk.carry else {
                     continue;
                 };
-                if done.contains(&base_from) || intent.way.is_base_in_place(base_from, base_to) {
+                // A clone that comes stands on the base as well; until it does, no host would know.
+                let storage = room::pool(&intent.way, base_from);
+                let awaited = intents
+                    .iter()
+                    .any(|other| arrives(other, &storage, &base_from.volume));
+                let stays = intent.way.is_base_in_place(base_from, base_to);
+                if done.contains(&base_from) || stays || awaited {
                     continue;
                 }
                 done.push(base_from);
@@ -236,6 +251,7 @@ impl Derived {
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
+                    is_begun: false,
                 });
             }
         }
@@ -247,12 +263,13 @@ impl Derived {
             let owner = intents
                 .iter()
                 .find(|intent| intent.stale_bases.contains(&base));
-            if let (Some(owner), false) = (owner, self.bases.contains_key(&base)) {
+            if let (Some(owner), false) = (owner, self.bases.keys().any(|(_, to)| *to == base)) {
                 let after = self.ends_of(&[owner]);
                 let id = self.push(owner, delete(owner, &base, None, true), Bytes::ZERO, after);
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
+                    is_begun: false,
                 });
             }
         }
@@ -272,9 +289,44 @@ impl Derived {
     }
 }
 
+/// The act that brings a linked clone's base, or proves the one that is there, with the bytes of the base.
+fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Action, Bytes)> {
+    let Carry::Thin { base_from, base_to } = &disk.carry else {
+        return None;
+    };
+    let mut disks = intent.detail.disks.iter();
+    let layer = disks
+        .find(|theirs| theirs.target == disk.target)?
+        .backing
+        .first()?;
+    let (from, to) = (base_from.clone(), base_to.clone());
+    let action = if there {
+        Action::VerifyVolume { from, to }
+    } else {
+        let spec = VolumeSpec {
+            path: intent.way.path_of(base_to)?,
+            at: to,
+            format: layer.format.clone(),
+            capacity: layer.capacity.unwrap_or_default(),
+            backing: None,
+        };
+        Action::CopyVolume { from, spec }
+    };
+    Some((action, layer.allocation.unwrap_or_default()))
+}
+
 fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
     let from = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_from, .. } if base_from == base);
     intent.disks.iter().any(from)
+}
+
+/// Whether a clone of this move will stand on a base of that name on that storage, whichever host sees it.
+fn arrives(intent: &Intent<'_>, storage: &Resource, base: &VolumeName) -> bool {
+    let onto = |disk: &DiskPlacement| {
+        matches!(&disk.carry, Carry::Thin { base_to, .. }
+            if base_to.volume == *base && room::pool(&intent.way, base_to) == *storage)
+    };
+    intent.disks.iter().any(onto)
 }
 
 fn why(action: &Action) -> Why {

@@ -1,5 +1,7 @@
 //! Where a VM of the manifest is.
 
+use std::collections::BTreeMap;
+
 use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::{Finding, Severity};
@@ -11,12 +13,29 @@ pub(super) struct Found<'a> {
     pub(super) places: Vec<(&'a HostName, &'a Vm)>,
 }
 
+/// Every VM that was read, by its name.
+#[derive(Debug)]
+pub(super) struct Index<'a>(BTreeMap<&'a VmName, Vec<(&'a HostName, &'a Vm)>>);
+
+impl<'a> Index<'a> {
+    pub(super) fn of(observed: &'a Observed) -> Self {
+        let mut index: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (host, reading) in observed.reached() {
+            for (name, vm) in &reading.vms {
+                index.entry(name).or_default().push((host, vm));
+            }
+        }
+        Self(index)
+    }
+}
+
 /// Finds a VM, or says why no move of it can be planned.
 pub(super) fn locate<'a>(
     observed: &'a Observed,
-    name: &'a VmName,
+    index: &Index<'a>,
+    name: &VmName,
 ) -> Result<Found<'a>, Box<Finding>> {
-    let places: Vec<_> = observed.hosts_of(name).collect();
+    let places = index.0.get(name).cloned().unwrap_or_default();
     let finding = |code: &str, host: Option<&HostName>, message: String, remedy: String| {
         Box::new(Finding {
             severity: Severity::Blocks,

@@ -3,7 +3,7 @@
 use crate::model::{Bytes, BytesPerSecond, Millis};
 use crate::plan::{Action, Forecast};
 
-use super::choose::Intent;
+use super::intent::Intent;
 use super::place::copied_bytes;
 
 /// The rate that is assumed where the manifest names none: what a link of 1 Gbit/s carries.
@@ -74,6 +74,7 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
         | Action::Redefine { .. }
         | Action::Undefine { .. }
         | Action::Resume { .. }
+        | Action::Destroy { .. }
         | Action::AwaitMigration { .. } => calls,
     }
 }

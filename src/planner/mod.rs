@@ -2,7 +2,7 @@
 //! I/O and no logger; the same input gives the same bytes.
 //!
 //! 1. `difference`: where each VM of the manifest is and how that differs from where it shall be.
-//! 2. `recover`: what an earlier apply left unfinished, and the one safe way out of it.
+//! 2. `settle` and `recover`: what an earlier apply left unfinished, and the one safe way out of it.
 //! 3. `place`: where each disk goes.
 //! 4. `choose`: the rules are heard, and the method follows from what they refuse.
 //! 5. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
@@ -15,10 +15,12 @@ mod choose;
 mod derive;
 mod difference;
 mod estimate;
+mod intent;
 mod place;
 mod recover;
 mod room;
 mod schedule;
+mod settle;
 
 use std::collections::BTreeSet;
 
@@ -35,8 +37,11 @@ use crate::rules;
 /// it does not tell is asked again, of every host, before anything is deleted.
 #[must_use]
 pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
-    let there = |name: &&VmName| observed.hosts_of(name).next().is_some();
-    desired.vms.keys().filter(there).cloned().collect()
+    let there = observed.reached().flat_map(|(_, host)| host.vms.keys());
+    there
+        .filter(|name| desired.vms.contains_key(*name))
+        .cloned()
+        .collect()
 }
 
 /// Makes the plan that brings the hosts from what was observed to what is desired.
@@ -45,22 +50,24 @@ pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
 /// planned.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    let settled = settle::settle(observed);
+    let observed = settled.observed.as_ref();
     let mut changes = Vec::new();
     let mut findings = host_findings(observed);
     let mut intents = Vec::new();
-    if findings
+    let one_is_two = findings
         .iter()
-        .all(|finding| finding.severity != Severity::Blocks || finding.code != "same-host-uuid")
-    {
-        for (name, vm) in &desired.vms {
-            let decision = choose::decide(desired, observed, name, vm);
-            changes.extend(decision.changes.into_iter().map(|what| Change {
-                vm: name.clone(),
-                what,
-            }));
-            findings.extend(decision.findings);
-            intents.extend(decision.intent);
-        }
+        .any(|finding| finding.code == "same-host-uuid");
+    let index = difference::Index::of(observed);
+    for (name, vm) in desired.vms.iter().filter(|_| !one_is_two) {
+        let decision = choose::decide(desired, observed, &settled.paused, &index, name, vm);
+        let of_vm = |what| Change {
+            vm: name.clone(),
+            what,
+        };
+        changes.extend(decision.changes.into_iter().map(of_vm));
+        findings.extend(decision.findings);
+        intents.extend(decision.intent);
     }
     assemble::assemble(desired, observed, intents, changes, findings)
 }

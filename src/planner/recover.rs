@@ -8,6 +8,7 @@
 //! | any, a migration of ours under way | any | await it, then go forward |
 //! | absent | running, or off with complete copies | forward: start it where it was to run, remove the source's volumes |
 //! | off | running | forward, and remove the source's definition |
+//! | paused by the migration | running | end the source's instance, which may not run again; then forward |
 //! | off | off, copies complete | forward, likewise |
 //! | running, paused or off | absent, or off with incomplete copies | back: remove what was created, begin again |
 //! | running | running | none: nothing is done, a person must look |
@@ -66,26 +67,32 @@ fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
     volumes.iter().map(at).collect()
 }
 
+/// Nothing is left of any apply.
+fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
+    Remains {
+        host,
+        vm,
+        found: String::new(),
+        prelude: Vec::new(),
+        discarded: BTreeSet::new(),
+        stale_bases: BTreeSet::new(),
+        was_active: vm.power.is_active(),
+        is_active_at_end: vm.power.is_active(),
+        is_under_way: false,
+    }
+}
+
 /// Finds out what is left of an earlier apply's move of this VM.
 pub(super) fn remains<'a>(
     observed: &'a Observed,
+    paused: &BTreeSet<(HostName, VmName)>,
     name: &'a VmName,
     found: &Found<'a>,
 ) -> Result<Remains<'a>, Box<Finding>> {
     let marked = found.places.iter().find_map(|(_, vm)| mark_of(vm));
     let (host, vm) = found.places[0];
     let Some(mark) = marked else {
-        return Ok(Remains {
-            host,
-            vm,
-            found: String::new(),
-            prelude: Vec::new(),
-            discarded: BTreeSet::new(),
-            stale_bases: BTreeSet::new(),
-            was_active: vm.power.is_active(),
-            is_active_at_end: vm.power.is_active(),
-            is_under_way: false,
-        });
+        return Ok(untouched(host, vm));
     };
     let source = host_of(observed, name, &mark.from_uuid, &mark.from)?;
     let destination = host_of(observed, name, &mark.to_uuid, &mark.to)?;
@@ -118,10 +125,14 @@ pub(super) fn remains<'a>(
         source,
         destination,
     };
-    match (place(source), place(destination)) {
+    let mut remains = match (place(source), place(destination)) {
         (Some(here), Some(there)) => record.both(here, there),
         (Some(here), None) if migrates(here) => Ok(record.awaiting(here)),
         (Some(here), None) => Ok(record.back(here, None)),
+        (None, Some(there)) if there.power.state == RunState::Paused && !is_by_user(there) => {
+            let saw = format!("it is {} on {destination}", there.power.in_words());
+            Err(Box::new(unclear(name, destination, mark, &saw)))
+        }
         (None, Some(there)) => Ok(record.forward(None, there)),
         (None, None) => Err(Box::new(unclear(
             name,
@@ -129,7 +140,21 @@ pub(super) fn remains<'a>(
             mark,
             "it is on neither of the hosts that its mark names",
         ))),
+    }?;
+    for (host, _) in paused.iter().filter(|(_, vm)| vm == name) {
+        let end = Action::Destroy {
+            host: host.clone(),
+            vm: name.clone(),
+            runs_on: None,
+        };
+        remains.prelude.insert(0, end);
     }
+    Ok(remains)
+}
+
+/// Whether a person or an earlier apply paused it, and not a migration.
+fn is_by_user(vm: &Vm) -> bool {
+    vm.power.reason == "user"
 }
 
 fn host_of<'a>(
@@ -190,8 +215,18 @@ impl<'a> Record<'a, '_> {
             // What libvirt leaves at the source when only the confirmation was lost: the guest is at the
             // destination, and the source must not run again.
             (RunState::ShutOff, RunState::Running) => Ok(self.forward(Some(here), there)),
-            (RunState::ShutOff, RunState::Paused) if there.power.reason == "user" => {
+            (RunState::ShutOff, RunState::Paused) if is_by_user(there) => {
                 Ok(self.forward(Some(here), there))
+            }
+            (RunState::Paused, RunState::Running) if here.power.reason == "migration" => {
+                let mut remains = self.forward(Some(here), there);
+                let end = Action::Destroy {
+                    host: self.source.clone(),
+                    vm: self.name.clone(),
+                    runs_on: Some(self.destination.clone()),
+                };
+                remains.prelude.insert(0, end);
+                Ok(remains)
             }
             (RunState::ShutOff, RunState::ShutOff) if complete => {
                 Ok(self.forward(Some(here), there))
@@ -345,6 +380,20 @@ impl<'a> Record<'a, '_> {
             from: self.source.clone(),
             to: self.destination.clone(),
         }];
+        if self.mark.cold {
+            prelude.push(Action::Destroy {
+                host: self.destination.clone(),
+                vm: self.name.clone(),
+                runs_on: None,
+            });
+            if self.mark.was_active {
+                prelude.push(Action::Start {
+                    host: self.destination.clone(),
+                    vm: self.name.clone(),
+                    not_active_on: vec![self.source.clone()],
+                });
+            }
+        }
         prelude.extend(self.remove_originals());
         prelude.push(Action::Unmark {
             host: self.destination.clone(),
@@ -360,8 +409,8 @@ impl<'a> Record<'a, '_> {
             prelude,
             discarded: BTreeSet::new(),
             stale_bases: BTreeSet::new(),
-            was_active: true,
-            is_active_at_end: true,
+            was_active: self.mark.was_active,
+            is_active_at_end: self.mark.was_active,
             is_under_way: true,
         }
     }

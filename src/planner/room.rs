@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::choose::{Intent, Transfer};
+use super::intent::Intent;
 use super::place::Way;
 use crate::desired::Desired;
 use crate::model::{HostName, PoolName, VolumeRef};
-use crate::observed::{Host, Observed};
-use crate::plan::{Action, Capacity, MoveKind, Resource, Slot};
+use crate::observed::{Host, Observed, Vm};
+use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource, Slot};
 
 /// The resource that a volume's bytes come from. Storage that several hosts see is counted once, on the first of
 /// them by name.
@@ -48,16 +48,20 @@ fn runs_at_the_end(intent: &Intent<'_>) -> bool {
     matches!(intent.kind, MoveKind::Live | MoveKind::Cold)
 }
 
-/// All that a move takes at its destination.
+/// All that a move takes at its destination. What is started in passing where it is known to have run is counted
+/// there already.
 pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
-    if intent.transfer == Transfer::Nothing {
-        return Vec::new();
+    let mut takes = Vec::new();
+    for action in &intent.prelude {
+        if let Action::Start { host, .. } = action
+            && !intent.source_counts(host)
+        {
+            takes.extend(machine(intent, host));
+        }
     }
-    let mut takes = if runs_at_the_end(intent) {
-        machine(intent, intent.way.to)
-    } else {
-        Vec::new()
-    };
+    if runs_at_the_end(intent) {
+        takes.extend(machine(intent, intent.way.to));
+    }
     let mut pools: BTreeMap<Resource, u64> = BTreeMap::new();
     for disk in intent.disks.iter().filter(|disk| disk.carry.is_copied()) {
         if let Some(to) = &disk.to {
@@ -65,8 +69,29 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
             *bytes = bytes.saturating_add(disk.allocation.0);
         }
     }
+    // What an earlier apply wrote there goes first, and its room is this move's.
+    for (resource, bytes) in discarded(intent) {
+        if let Some(needed) = pools.get_mut(&resource) {
+            *needed = needed.saturating_sub(bytes);
+        }
+    }
     takes.extend(pools);
     takes
+}
+
+/// The room that the prelude's deletions of half-written copies will give back, by the reading.
+fn discarded<'a>(intent: &'a Intent<'_>) -> impl Iterator<Item = (Resource, u64)> + 'a {
+    intent.prelude.iter().filter_map(|action| match action {
+        Action::DeleteVolume {
+            at,
+            replaced_by: None,
+            ..
+        } => {
+            let detail = intent.way.observed.volume(at)?.detail.as_ref()?;
+            Some((pool(&intent.way, at), detail.allocation.0))
+        }
+        _ => None,
+    })
 }
 
 /// What a step gives back at its end. The source's memory is given back only when the VM runs at its destination,
@@ -74,15 +99,30 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
 pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)> {
     match action {
         Action::MigrateLive { from, .. } => machine(intent, from),
-        Action::Start { host, .. } if host == intent.way.to && intent.vm.power.is_active() => {
-            machine(intent, intent.way.from)
+        Action::Start { host, .. } if host == intent.way.to && intent.starts => {
+            if intent.source_counts(intent.way.from) {
+                machine(intent, intent.way.from)
+            } else {
+                Vec::new()
+            }
         }
+        Action::DeleteVolume {
+            at,
+            replaced_by: None,
+            ..
+        } if intent.disks.iter().any(|disk| disk.to.as_ref() == Some(at)) => Vec::new(),
         Action::DeleteVolume { at, .. } => {
-            let of_volume = |disk: &&crate::plan::DiskPlacement| {
-                disk.carry.is_copied() && disk.from.as_ref() == Some(at)
-            };
-            let disk = intent.disks.iter().find(of_volume);
-            disk.map(|disk| (pool(&intent.way, at), disk.allocation.0))
+            let of_volume =
+                |disk: &&DiskPlacement| disk.carry.is_copied() && disk.from.as_ref() == Some(at);
+            let placed = intent
+                .disks
+                .iter()
+                .find(of_volume)
+                .map(|disk| disk.allocation);
+            let read = || Some(intent.way.observed.volume(at)?.detail.as_ref()?.allocation);
+            let bytes = placed.or_else(read);
+            bytes
+                .map(|bytes| (pool(&intent.way, at), bytes.0))
                 .into_iter()
                 .collect()
         }
@@ -90,11 +130,30 @@ pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)
     }
 }
 
+/// Whether a VM's memory counts as taken on the host: it is active there, or an earlier apply shut it down there and
+/// it must always be possible to start it again.
+fn counts(host: &Host, vm: &Vm) -> bool {
+    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+    vm.power.is_active() || mark.is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid)
+}
+
+impl Intent<'_> {
+    fn source_counts(&self, host: &HostName) -> bool {
+        let reading = self.way.observed.host(host);
+        reading.is_some_and(|reading| {
+            reading
+                .vms
+                .get(self.name)
+                .is_some_and(|vm| counts(reading, vm))
+        })
+    }
+}
+
 fn machine_capacities(desired: &Desired, name: &HostName, host: &Host) -> Vec<Capacity> {
     let declared = desired.hosts.get(name);
     let reserve = declared.map(|host| host.reserve).unwrap_or_default();
     let limits = declared.map(|host| host.limits).unwrap_or_default();
-    let active = || host.vms.values().filter(|vm| vm.power.is_active());
+    let active = || host.vms.values().filter(|vm| counts(host, vm));
     let memory = Capacity {
         resource: Resource::Memory(name.clone()),
         limit: host.memory.minus(reserve.memory).0,

@@ -1,7 +1,7 @@
 //! Plans, readings and events to text and JSON. Pure: what a function returns depends on its arguments alone, and
 //! nothing is decided here that a plan does not say already.
 //!
-//! What comes from hosts is hostile until it has passed [`clean`]: no name, message or definition can move a
+//! What comes from hosts is hostile until it has passed [`clean()`]: no name, message or definition can move a
 //! terminal's cursor or hide a part of a line.
 
 mod clean;

@@ -1,4 +1,4 @@
-//! Lines of painted words. All text passes [`clean`] here, so that no caller can forget it.
+//! Lines of painted words. All text passes [`clean()`] here, so that no caller can forget it.
 
 use unicode_width::UnicodeWidthStr;
 

@@ -59,7 +59,8 @@ impl<'p> Lines<'p> {
                 }
                 due
             }
-            Happening::Finished(_) => false,
+            // The summary tells of these by VM; in a large plan they would bury all else.
+            Happening::StepNotStarted { .. } | Happening::Finished(_) => false,
             _ => true,
         }
     }

@@ -1,7 +1,7 @@
 //! Rules about disks, pools and volumes.
 
 use super::case::{Case, Effect, Rule, Verdict};
-use crate::model::{DiskDevice, VolumeRef};
+use crate::model::{DiskDevice, PoolName, VolumeName, VolumeRef};
 use crate::observed::Disk;
 use crate::plan::{Carry, DiskPlacement};
 
@@ -309,30 +309,34 @@ fn local_media(case: &Case<'_>) -> Vec<Verdict> {
 /// A disk that moves away from under another VM. Both ends of a shareable disk must move together, which needs
 /// storage that both hosts see.
 fn volume_shared(case: &Case<'_>) -> Vec<Verdict> {
+    let uses = |disk: &Disk, from: &VolumeRef| {
+        let is = |volume: &Option<(PoolName, VolumeName)>| {
+            volume
+                .as_ref()
+                .is_some_and(|(pool, name)| *pool == from.pool && *name == from.volume)
+        };
+        is(&disk.volume) || disk.backing.iter().any(|layer| is(&layer.volume))
+    };
     let mut verdicts = Vec::new();
     for disk in case.disks.iter().filter(|disk| disk.carry.is_copied()) {
         let Some(from) = &disk.from else { continue };
-        for (host, reading) in case.observed.reached() {
-            for (name, vm) in reading.vms.iter().filter(|(name, _)| *name != case.name) {
-                let Some(detail) = &vm.detail else { continue };
-                let uses = host == case.from
-                    && detail.disks.iter().any(|theirs| {
-                        let top = theirs.volume.as_ref()
-                            == Some(&(from.pool.clone(), from.volume.clone()));
-                        let below = theirs.backing.iter().any(|layer| {
-                            layer.volume.as_ref() == Some(&(from.pool.clone(), from.volume.clone()))
-                        });
-                        top || below
-                    });
-                if uses {
-                    verdicts.push(Verdict::new(
-                        "volume-shared",
-                        Effect::Blocks,
-                        host,
-                        format!("disk {} ({from}) is also used by {name}", disk.target),
-                        format!("move {name} off the volume first, or put it on storage that both hosts see"),
-                    ));
-                }
+        for (name, vm) in case
+            .source
+            .vms
+            .iter()
+            .filter(|(name, _)| *name != case.name)
+        {
+            let Some(detail) = &vm.detail else { continue };
+            if detail.disks.iter().any(|theirs| uses(theirs, from)) {
+                verdicts.push(Verdict::new(
+                    "volume-shared",
+                    Effect::Blocks,
+                    case.from,
+                    format!("disk {} ({from}) is also used by {name}", disk.target),
+                    format!(
+                        "move {name} off the volume first, or put it on storage that both hosts see"
+                    ),
+                ));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Each action on the state: what it demands, what it does while it runs, at its end, and when it breaks off.
 
 use super::migrate::Migration;
-use super::vms::power;
+use super::vms::{power, set_complete};
 use super::world::{Refusal, World};
 use crate::desired::Driver;
 use crate::hypervisor::Outcome;
@@ -56,6 +56,7 @@ pub(super) fn vm_of(action: &Action) -> Option<&VmName> {
         | Action::Undefine { vm, .. }
         | Action::BlockCopy { vm, .. }
         | Action::Resume { vm, .. }
+        | Action::Destroy { vm, .. }
         | Action::AwaitMigration { vm, .. } => Some(vm),
         Action::CreateVolume { .. }
         | Action::CopyVolume { .. }
@@ -79,6 +80,7 @@ pub(super) fn hosts_of(action: &Action) -> Vec<&HostName> {
         Action::Start { not_active_on, .. } | Action::Resume { not_active_on, .. } => {
             hosts.extend(not_active_on);
         }
+        Action::Destroy { runs_on, .. } => hosts.extend(runs_on),
         _ => {}
     }
     hosts
@@ -155,6 +157,7 @@ impl World {
                 vm,
                 not_active_on,
             } => self.check_resume(host, vm, not_active_on),
+            Action::Destroy { host, vm, runs_on } => self.check_destroy(host, vm, runs_on.as_ref()),
             Action::AwaitMigration { vm, to, .. } => {
                 if self.adrift.contains_key(vm) || self.is_active(to, vm) {
                     Ok(())
@@ -312,7 +315,7 @@ impl World {
     /// The actions that are one call and carry nothing.
     fn finish_call(&mut self, action: &Action, note: &mut Vec<String>) -> Result<(), Refusal> {
         match action {
-            Action::Mark { host, vm, mark } => self.set_mark(host, vm, Some(mark))?,
+            Action::Mark { host, vm, mark } => self.set_mark(host, vm, Some(mark.clone()))?,
             Action::Unmark { host, vm } => self.set_mark(host, vm, None)?,
             Action::CreateVolume { spec } => self.create(spec),
             Action::DeleteVolume { at, .. } => match self.in_use(at) {
@@ -326,7 +329,8 @@ impl World {
                 to,
                 rewrite,
             } => {
-                let after = self.relocated(vm, from, to, rewrite)?;
+                let mut after = self.relocated(vm, from, to, rewrite)?;
+                set_complete(&mut after)?;
                 if let Some(state) = self.hosts.get_mut(to) {
                     state.vms.insert(vm.clone(), after);
                 }
@@ -337,6 +341,10 @@ impl World {
             }
             Action::Start { host, vm, .. } => self.run(host, vm, "booted")?,
             Action::Resume { host, vm, .. } => self.run(host, vm, "unpaused")?,
+            Action::Destroy { host, vm, .. } => {
+                self.vm_mut(host, vm)?.power = power(RunState::ShutOff, "destroyed");
+                self.detail_mut(host, vm)?.live_xml = None;
+            }
             Action::Undefine { host, vm, .. } => self.undefine(host, vm),
             // These need nothing but the check, or are no single call.
             Action::VerifyVolume { .. }

@@ -10,7 +10,7 @@ use super::invariants::{Breach, Invariants};
 use super::reading;
 use super::world::World;
 use crate::hypervisor::{Cancel, Hypervisor, ObserveRequest, Outcome, Progress, StepError, Watch};
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName, VolumeRef};
 use crate::observed::{Observed, Reading};
 use crate::plan::Action;
 
@@ -106,6 +106,13 @@ impl Simulator {
         self
     }
 
+    /// The same hosts, where this volume holds something else than the volumes of the same name, format and size.
+    #[must_use]
+    pub fn with_other_contents(self, at: &VolumeRef) -> Self {
+        self.state().world.set_other_contents(at);
+        self
+    }
+
     /// From now on these faults strike.
     pub fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;
@@ -145,6 +152,12 @@ impl Simulator {
             .filter(|(_, _, vm)| state.world.stopped.contains(&vm.uuid));
         let names: BTreeSet<VmName> = stopped.map(|(_, name, _)| name.clone()).collect();
         names.into_iter().collect()
+    }
+
+    /// Whether the process that uses the hosts has died by a fault.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.state().dead
     }
 
     /// What went wrong so far by the seed, in words.

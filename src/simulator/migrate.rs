@@ -41,11 +41,9 @@ impl World {
             self.check_active(from, vm)?;
         } else {
             self.check_off(from, vm)?;
-            self.check_memory(from, vm, self.vm(from, vm)?.memory)?;
         }
         self.check_name_free(vm, from, to)?;
-        let found = self.vm(from, vm)?;
-        self.check_memory(to, vm, found.memory)?;
+        self.check_memory(to, vm, self.memory_in(migration)?)?;
         let detail = self.detail(from, vm)?;
         if !detail.snapshots.is_empty() {
             return Err(format!(
@@ -184,6 +182,17 @@ impl World {
             .collect()
     }
 
+    /// Memory that a migration takes at its destination: none that counts where the guest's code never runs, since
+    /// QEMU touches only what the guest does.
+    fn memory_in(&self, migration: Migration<'_>) -> Result<Bytes, Refusal> {
+        let vm = self.vm(migration.from, migration.vm)?;
+        Ok(if migration.live {
+            vm.memory
+        } else {
+            Bytes::ZERO
+        })
+    }
+
     /// Bytes of disks and memory that a migration carries.
     pub(super) fn migration_bytes(&self, migration: Migration<'_>) -> Bytes {
         let Migration {
@@ -210,7 +219,7 @@ impl World {
             options,
             ..
         } = migration;
-        let memory = self.vm(from, vm)?.memory;
+        let memory = self.memory_in(migration)?;
         self.detail_mut(from, vm)?.job = Some(JobKind::MigrationOut);
         self.reserved.insert((to.clone(), vm.clone()), memory);
         for (path, new_path) in self.copied_paths(from, vm, &options.disks, &options.rewrite) {

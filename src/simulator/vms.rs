@@ -58,19 +58,9 @@ impl World {
         &mut self,
         host: &HostName,
         vm: &VmName,
-        mark: Option<&MoveMark>,
+        mark: Option<MoveMark>,
     ) -> Result<(), Refusal> {
-        let detail = self.detail_mut(host, vm)?;
-        if !detail.inactive_xml.is_empty() {
-            let text = &detail.inactive_xml;
-            let changed = match mark {
-                Some(mark) => definition::with_mark(text, mark),
-                None => definition::without_mark(text),
-            };
-            detail.inactive_xml = changed.map_err(|error| error.to_string())?;
-        }
-        detail.mark = mark.cloned();
-        Ok(())
+        write_mark(self.detail_mut(host, vm)?, mark)
     }
 
     /// Before a shutdown. A guest that is off already is no failure.
@@ -110,6 +100,35 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Before an instance is ended: it is paused, and either runs elsewhere or never executed anything.
+    pub(super) fn check_destroy(
+        &self,
+        host: &HostName,
+        vm: &VmName,
+        runs_on: Option<&HostName>,
+    ) -> Result<(), Refusal> {
+        let found = self.vm(host, vm)?;
+        if found.power.state != RunState::Paused {
+            return Err(format!("{vm} is {} on {host}", found.power.in_words()));
+        }
+        let Some(other) = runs_on else {
+            let mark = found
+                .detail
+                .as_ref()
+                .and_then(|detail| detail.mark.as_ref());
+            return if mark.is_some_and(|mark| mark.cold) {
+                Ok(())
+            } else {
+                Err(format!("{vm} on {host} may have executed something"))
+            };
+        };
+        if self.vm(other, vm)?.power.state == RunState::Running {
+            Ok(())
+        } else {
+            Err(format!("{vm} does not run on {other}"))
+        }
     }
 
     pub(super) fn check_start(
@@ -340,6 +359,36 @@ pub(super) fn check_host_fits(host: &Host, vm: &Vm, name: &HostName) -> Result<(
         }
     }
     Ok(())
+}
+
+fn write_mark(detail: &mut VmDetail, mark: Option<MoveMark>) -> Result<(), Refusal> {
+    if !detail.inactive_xml.is_empty() {
+        let text = &detail.inactive_xml;
+        let changed = match &mark {
+            Some(mark) => definition::with_mark(text, mark),
+            None => definition::without_mark(text),
+        };
+        detail.inactive_xml = changed.map_err(|error| error.to_string())?;
+    }
+    detail.mark = mark;
+    Ok(())
+}
+
+/// Lets the mark of a VM that was defined at its destination say that every disk is there.
+pub(super) fn set_complete(vm: &mut Vm) -> Result<(), Refusal> {
+    let Some(detail) = vm.detail.as_deref_mut() else {
+        return Ok(());
+    };
+    match detail.mark.clone() {
+        Some(mark) => write_mark(
+            detail,
+            Some(MoveMark {
+                complete: true,
+                ..mark
+            }),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Rewrites the definitions. A recorded reading may hold none, and then there is nothing to rewrite.

@@ -188,7 +188,24 @@ impl Fleet {
         };
         let reading = self.host(host);
         let pool = reading.pools.get_mut("default").unwrap();
-        pool.volumes.insert(base, Volume { path, detail: None });
+        let golden = VolumeDetail {
+            format: VolumeFormat::Qcow2,
+            capacity: Bytes(10 * GIB),
+            allocation: Bytes(2 * GIB),
+            backing: None,
+        };
+        let volume = Volume {
+            path: path.clone(),
+            detail: Some(golden),
+        };
+        if pool.volumes.insert(base, volume).is_none() {
+            pool.available = pool.available.minus(Bytes(2 * GIB));
+        }
+        let own = pool
+            .volumes
+            .get_mut(format!("{name}.qcow2").as_str())
+            .unwrap();
+        own.detail.as_mut().unwrap().backing = Some((path, VolumeFormat::Qcow2));
         reading
             .vms
             .get_mut(name)

@@ -5,7 +5,8 @@
     reason = "a reading made by hand for a test is right or the test is wrong"
 )]
 
-mod fleet;
+mod carried_out;
+pub(crate) mod fleet;
 mod moves;
 mod recovery;
 mod room;

@@ -290,3 +290,29 @@ fn the_definition_follows_the_networks_of_the_manifest() {
         Some(&domicile::model::InterfaceSource::Bridge("br-pub".into()))
     );
 }
+
+#[test]
+fn a_vm_that_stays_is_not_cut_off_from_its_network() {
+    let mut fleet = Fleet::new(1, 64);
+    fleet.vm("kvm1", "web", 4);
+    let mac = fleet.host("kvm1").vms["web"]
+        .detail
+        .as_ref()
+        .unwrap()
+        .interfaces[0]
+        .mac
+        .clone();
+    fleet
+        .wants("web", "kvm1")
+        .interfaces
+        .insert(mac, "public".parse().unwrap());
+    fleet.host("kvm1").bridges.push("br-pub".into());
+    let on = [(HostName::new("kvm1").unwrap(), "br-pub".to_owned())];
+    fleet
+        .desired
+        .networks
+        .insert("public".parse().unwrap(), on.into());
+    let plan = fleet.plan();
+    assert!(plan.is_empty());
+    assert_eq!(plan.findings[0].code, "network-differs");
+}

@@ -15,6 +15,7 @@ fn mark() -> MoveMark {
         to: host_name("kvm2"),
         to_uuid: "00000000-0000-0000-0000-000000000002".into(),
         was_active: true,
+        cold: false,
         complete: false,
         source_volumes: vec![volume.clone()],
         created_volumes: vec![volume],
@@ -191,4 +192,58 @@ fn a_migration_under_way_is_awaited() {
             "remove the mark of web on kvm2"
         ]
     );
+}
+
+fn cold(fleet: &mut Fleet, host: &str) {
+    let vm = fleet.host(host).vms.get_mut("web").unwrap();
+    vm.detail.as_mut().unwrap().mark.as_mut().unwrap().cold = true;
+}
+
+#[test]
+fn an_instance_that_was_started_paused_to_be_carried_is_ended_and_the_move_made_again() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Paused, "user"))]);
+    cold(&mut fleet, "kvm1");
+    let acts = acts(&fleet.plan());
+    assert_eq!(acts[0], "end the paused web on kvm1");
+    assert!(acts.contains(&"start web on kvm2".into()), "{acts:?}");
+    assert!(
+        !acts.iter().any(|act| act.starts_with("shut down")),
+        "{acts:?}"
+    );
+}
+
+#[test]
+fn an_instance_that_was_carried_and_never_ran_is_ended_and_started_afresh() {
+    let mut fleet = interrupted(&[("kvm2", power(RunState::Paused, "user"))]);
+    cold(&mut fleet, "kvm2");
+    assert_eq!(
+        acts(&fleet.plan()),
+        [
+            "end the paused web on kvm2",
+            "start web on kvm2",
+            "delete volume kvm1:default/web.qcow2",
+            "remove the mark of web on kvm2"
+        ]
+    );
+}
+
+#[test]
+fn a_guest_that_a_person_paused_stays_paused() {
+    let plan = interrupted(&[("kvm2", power(RunState::Paused, "user"))]).plan();
+    assert!(
+        !acts(&plan)
+            .iter()
+            .any(|act| act.starts_with("start") || act.starts_with("end"))
+    );
+}
+
+#[test]
+fn a_source_that_lost_only_the_confirmation_is_ended_and_never_resumed() {
+    let places = [
+        ("kvm1", power(RunState::Paused, "migration")),
+        ("kvm2", power(RunState::Running, "migrated")),
+    ];
+    let plan = interrupted(&places).plan();
+    assert_eq!(acts(&plan)[0], "end the paused web on kvm1");
+    assert_eq!(acts(&plan)[1], "remove the definition of web on kvm1");
 }

@@ -124,3 +124,20 @@ fn a_ring_without_a_free_place_is_refused_and_never_half_done() {
     assert_eq!(blocks(&plan), ["capacity", "capacity"]);
     assert!(plan.steps.is_empty());
 }
+
+#[test]
+fn a_drain_of_a_large_fleet_is_planned_in_one_go() {
+    let mut fleet = Fleet::new(200, 64);
+    for number in 0..2000 {
+        let host = format!("kvm{}", number % 200 + 1);
+        fleet.vm(&host, &format!("vm-{number}"), 1);
+        let wanted = if number % 200 < 20 {
+            format!("kvm{}", 21 + number % 180)
+        } else {
+            host
+        };
+        fleet.wants(&format!("vm-{number}"), &wanted);
+    }
+    let plan = fleet.plan();
+    assert_eq!((plan.moves.len(), plan.is_blocked()), (200, false));
+}

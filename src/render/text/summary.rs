@@ -1,6 +1,6 @@
 //! What came of an apply.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::apply::{Event, Happening, Summary};
 use crate::model::{Millis, VmName};
@@ -16,8 +16,13 @@ pub fn summary(plan: &Plan, events: &[Event], style: &Style) -> String {
     let mut page = Page::new(style);
     let mut last = Summary::default();
     let mut done = BTreeMap::new();
+    let mut begun = BTreeSet::new();
     for event in events {
         match &event.what {
+            Happening::StepDone { step, .. } => {
+                let step = plan.steps.get(step.0);
+                begun.extend(step.into_iter().flat_map(|step| &step.vms));
+            }
             Happening::MoveDone {
                 vm,
                 took,
@@ -30,17 +35,25 @@ pub fn summary(plan: &Plan, events: &[Event], style: &Style) -> String {
             _ => {}
         }
     }
-    outcomes(&mut page, plan, &last, &done);
+    outcomes(&mut page, plan, &last, &Progress { done, begun });
     failures(&mut page, events);
     page.blank();
-    page.line(0, 2, &[(Role::Heading, closing(&last))]);
+    page.verbatim(0, Role::Heading, &closing(&last));
     page.finish()
+}
+
+/// What the events say of each VM.
+struct Progress<'e> {
+    done: BTreeMap<&'e VmName, Figures>,
+    /// VMs of which a step was done, moved or not.
+    begun: BTreeSet<&'e VmName>,
 }
 
 /// A VM's time, the forecast of its downtime, and the downtime as measured.
 type Figures = (Millis, Millis, Option<Millis>);
 
-fn outcomes(page: &mut Page<'_>, plan: &Plan, last: &Summary, done: &BTreeMap<&VmName, Figures>) {
+fn outcomes(page: &mut Page<'_>, plan: &Plan, last: &Summary, progress: &Progress<'_>) {
+    let Progress { done, begun } = progress;
     for vm in &last.moved {
         let figures = done
             .get(vm)
@@ -90,7 +103,11 @@ fn outcomes(page: &mut Page<'_>, plan: &Plan, last: &Summary, done: &BTreeMap<&V
     }
     let told = |vm: &&VmName| !last.restored.contains(vm) && !last.stranded.contains(vm);
     for vm in last.left.iter().filter(told) {
-        let what = "not done; it stays as it is until the next apply";
+        let what = if begun.contains(vm) {
+            "begun and not finished; the next apply finishes it"
+        } else {
+            "not begun; it stays as it is until the next apply"
+        };
         page.sign(Role::Warning, "-", &[plain(vm.as_str()), plain(what)]);
     }
 }
@@ -107,7 +124,7 @@ fn arrived(plan: &Plan, vm: &VmName) -> String {
 fn figures(took: Millis, forecast: Millis, measured: Option<Millis>) -> String {
     let downtime = match (measured, forecast.0) {
         (Some(measured), _) => format!("downtime {measured} measured, {} forecast", time(forecast)),
-        (None, 0) => "no downtime forecast".to_owned(),
+        (None, 0) => return took.to_string(),
         (None, _) => format!("downtime not measured, {} forecast", time(forecast)),
     };
     format!("{took}, {downtime}")
@@ -207,24 +224,28 @@ fn closing(summary: &Summary) -> String {
 
 /// What a person should do after an apply that did not do everything; `None` after one that did.
 #[must_use]
-pub fn next(summary: &Summary) -> Option<String> {
+pub fn next(summary: &Summary, style: &Style) -> Option<String> {
     let Summary {
         failed,
         left,
         stranded,
         ..
     } = summary;
-    if !stranded.is_empty() {
+    let text = if !stranded.is_empty() {
         let names: Vec<&str> = stranded.iter().map(VmName::as_str).collect();
-        return Some(format!(
+        format!(
             "Start these VMs first, on the one host where their disks are whole: {}. Their disks were not deleted. \
              `domicile plan` says where each is and what is left.",
-            super::super::clean(&names.join(", ")),
-        ));
-    }
-    (!failed.is_empty() || !left.is_empty()).then(|| {
+            names.join(", "),
+        )
+    } else if !failed.is_empty() || !left.is_empty() {
         "Every VM is where it was or where it was going, and no disk was deleted before its copy was proven. \
          `domicile plan` shows what is left, and `domicile apply` goes on from there."
             .to_owned()
-    })
+    } else {
+        return None;
+    };
+    let mut page = Page::new(style);
+    page.line(0, 0, &[plain(text)]);
+    Some(page.finish())
 }

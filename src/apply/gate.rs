@@ -1,0 +1,95 @@
+//! How many moves may be under way before their transfer: for each slot one more than it has places.
+//!
+//! Without it every move of a plan would be marked and get its volumes at once, and an apply that is stopped early
+//! would leave all of them to be cleaned up. With one in reserve no slot waits for a preparation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{Plan, Slot, StepId};
+
+/// A move's way through the slots.
+#[derive(Debug)]
+struct Passage<'p> {
+    slots: BTreeSet<&'p Slot>,
+    last_transfer: usize,
+}
+
+/// Which moves have begun and not yet made their transfer.
+#[derive(Debug)]
+pub(super) struct Gate<'p> {
+    plan: &'p Plan,
+    /// By the move's first step.
+    passages: BTreeMap<usize, Passage<'p>>,
+    /// First step by last transfer.
+    leaving: BTreeMap<usize, usize>,
+    inside: BTreeMap<&'p Slot, u32>,
+}
+
+impl<'p> Gate<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Self {
+        let mut gate = Self {
+            plan,
+            passages: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            inside: BTreeMap::new(),
+        };
+        for a_move in &plan.moves {
+            let step = |id: &StepId| plan.steps.get(id.0);
+            let own = |id: &&StepId| step(id).is_some_and(|step| step.vms.len() == 1);
+            let ids: Vec<&StepId> = a_move.steps.iter().filter(own).collect();
+            let uses = |id: &&&StepId| step(id).is_some_and(|step| !step.slots.is_empty());
+            let transfers: Vec<_> = ids.iter().filter(uses).collect();
+            if let (Some(first), Some(last)) = (ids.first(), transfers.last()) {
+                let slots = transfers
+                    .iter()
+                    .filter_map(|id| step(id))
+                    .flat_map(|step| &step.slots);
+                let passage = Passage {
+                    slots: slots.collect(),
+                    last_transfer: last.0,
+                };
+                gate.leaving.insert(last.0, first.0);
+                gate.passages.insert(first.0, passage);
+            }
+        }
+        gate
+    }
+
+    /// Whether a step may start as far as the gate has to do with it: it is no move's first, or there is a place.
+    pub(super) fn is_open(&self, step: usize) -> bool {
+        let Some(passage) = self.passages.get(&step) else {
+            return true;
+        };
+        passage.slots.iter().all(|slot| {
+            let places = self.plan.slots.get(slot).copied().unwrap_or(1);
+            self.inside.get(slot).copied().unwrap_or(0) <= places
+        })
+    }
+
+    /// Takes note that a step starts.
+    pub(super) fn begin(&mut self, step: usize) {
+        if let Some(passage) = self.passages.get(&step) {
+            for slot in &passage.slots {
+                *self.inside.entry(slot).or_default() += 1;
+            }
+        }
+    }
+
+    /// Takes note that a step is done, has failed or will not run. A move whose transfer is over makes room; so does
+    /// one whose transfer will never be, but only if it had begun.
+    pub(super) fn end(&mut self, step: usize, has_begun: impl Fn(usize) -> bool) {
+        let Some(first) = self.leaving.get(&step).copied() else {
+            return;
+        };
+        let Some(passage) = self.passages.get(&first) else {
+            return;
+        };
+        if has_begun(first) && self.leaving.remove(&passage.last_transfer).is_some() {
+            for slot in &passage.slots {
+                if let Some(inside) = self.inside.get_mut(slot) {
+                    *inside = inside.saturating_sub(1);
+                }
+            }
+        }
+    }
+}

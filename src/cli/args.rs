@@ -1,0 +1,155 @@
+//! Arguments exactly as typed. Nothing is looked up here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::model::{Millis, VmName};
+
+/// Keep virtual machines where a YAML file says they live
+#[derive(Debug, Parser)]
+#[command(name = "domicile", arg_required_else_help = true, max_term_width = 100, after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Write no colours; so does the environment variable `NO_COLOR`
+    #[arg(long, global = true)]
+    pub(super) no_color: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  domicile plan                  what would happen to bring the hosts to fleet.yaml
+  domicile apply                 the same, then ask, then do it
+  domicile plan --out web.plan --target web-1 && domicile apply web.plan
+
+Environment:
+  DOMICILE_LOG=debug            log to standard error (error, warn, info, debug, trace)
+  DOMICILE_INPUT=0              never ask; what would have to ask fails
+  DOMICILE_IN_AUTOMATION=1      leave out hints on what to type next
+  NO_COLOR=1                    no colours";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check the manifest alone; no host is asked
+    Validate(ManifestArguments),
+    /// Read all hosts and show them
+    Observe(ObserveArguments),
+    /// Show what would be done, and why
+    Plan(PlanArguments),
+    /// Do it: plan, ask, carry out
+    Apply(ApplyArguments),
+    /// Show a saved plan or a saved reading
+    Show(ShowArguments),
+    /// Print the JSON schema of the manifest
+    Schema,
+    /// Print a script that completes commands in a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct ManifestArguments {
+    /// Manifest file or folder; may be given several times, all are merged
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "PATH",
+        default_value = "fleet.yaml"
+    )]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Timeout {
+    /// How long one host may take to answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(super) timeout: Millis,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ObserveArguments {
+    #[command(flatten)]
+    pub(super) manifest: ManifestArguments,
+    #[command(flatten)]
+    pub(super) timeout: Timeout,
+    /// Write the reading to a file, for `--observed` and bug reports
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What plan and apply share.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Planning {
+    #[command(flatten)]
+    pub(super) manifest: ManifestArguments,
+    #[command(flatten)]
+    pub(super) timeout: Timeout,
+    /// Plan from a reading made by `observe --out` instead of asking the hosts
+    #[arg(long, value_name = "FILE")]
+    pub(super) observed: Option<PathBuf>,
+    /// Only this VM; may be given several times
+    #[arg(long = "target", value_name = "VM")]
+    pub(super) targets: Vec<VmName>,
+    /// All but this VM; may be given several times
+    #[arg(long = "exclude", value_name = "VM")]
+    pub(super) excludes: Vec<VmName>,
+    /// Most migrations into and out of each host at once, whatever the manifest says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) parallelism: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    pub(super) planning: Planning,
+    /// Save the plan, for `apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArguments {
+    /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism"])]
+    pub(super) plan_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) planning: Planning,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) auto_approve: bool,
+    /// Carry the plan out on hosts in memory; the real ones are only read
+    #[arg(long)]
+    pub(super) simulate: bool,
+    /// Print one JSON object a line; needs --auto-approve or a plan file
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write every event to a new file
+    #[arg(long, value_name = "FILE")]
+    pub(super) journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// A file written by `plan --out` or `observe --out`
+    pub(super) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}

@@ -1,0 +1,103 @@
+//! Files that people name on the command line.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::failure::Failure;
+use crate::observed::{self, Observed};
+
+/// The text of a file.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| {
+        let failure = Failure::error(format!("{} cannot be read: {error}", path.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound => failure.help("check the name and the current folder"),
+            io::ErrorKind::InvalidData => failure.help("it is no text file"),
+            _ => failure,
+        }
+    })
+}
+
+/// Writes a file so that at every moment either the old or the new one is there in full.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let new = path.with_file_name(name);
+    let written = create(&new, text).and_then(|()| fs::rename(&new, path));
+    written.map_err(|error| {
+        // What is left of it is of no use; that it cannot be removed adds nothing to the error.
+        let _ = fs::remove_file(&new);
+        Failure::error(format!("{} cannot be written: {error}", path.display()))
+    })
+}
+
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A reading made by `observe --out`.
+pub(super) fn read_observed(path: &Path) -> Result<Observed, Failure> {
+    parse_observed(path, &read(path)?)
+}
+
+/// The same from a text that was read already.
+pub(super) fn parse_observed(path: &Path, text: &str) -> Result<Observed, Failure> {
+    let value: serde_json::Value = parse_json(path, text)?;
+    check_version(path, &value, observed::FORMAT_VERSION)?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        Failure::error(format!(
+            "{} is not a reading of hosts: {error}",
+            path.display()
+        ))
+        .help("make one with `domicile observe --out FILE`")
+    })
+}
+
+/// JSON, or where it stops being that.
+pub(super) fn parse_json(path: &Path, text: &str) -> Result<serde_json::Value, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::error(format!("{} is not JSON: {error}", path.display()))
+            .help("files that Domicile reads here are written by `plan --out` and `observe --out`")
+    })
+}
+
+/// Refuses a layout whose meaning this version cannot know.
+pub(super) fn check_version(
+    path: &Path,
+    value: &serde_json::Value,
+    ours: &str,
+) -> Result<(), Failure> {
+    let path = path.display();
+    let Some(theirs) = value
+        .get("format_version")
+        .and_then(serde_json::Value::as_str)
+    else {
+        return Err(
+            Failure::error(format!("{path} does not say its format_version")).help(
+                "files that Domicile reads here are written by `plan --out` and `observe --out`",
+            ),
+        );
+    };
+    let major = |version: &str| {
+        version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse::<u64>().ok())
+    };
+    match (major(theirs), major(ours)) {
+        (Some(theirs), Some(ours)) if theirs == ours => Ok(()),
+        (Some(newer), Some(older)) if newer > older => Err(Failure::error(format!(
+            "{path} has format_version {theirs}; this Domicile knows {ours}"
+        ))
+        .help("it was written by a newer Domicile: use that one, or make the file again")),
+        _ => Err(Failure::error(format!(
+            "{path} has format_version {theirs}; this Domicile knows {ours}"
+        ))
+        .help("make the file again with this Domicile")),
+    }
+}

@@ -1,0 +1,163 @@
+//! Files to what they demand, and their faults to reports that show the lines.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use crate::desired::Desired;
+use crate::manifest::{self, Fault, Label, Source};
+use crate::render::clean;
+
+/// Reads and loads a manifest.
+pub(super) fn load(paths: &[PathBuf]) -> Result<Desired, Failure> {
+    let sources = manifest::read(paths).map_err(|error| {
+        Failure::error(error.to_string()).help(
+            "name the manifest with -f FILE or -f FOLDER; `domicile import --uri URI` writes one of what is on your hosts",
+        )
+    })?;
+    match manifest::load(&sources) {
+        Ok(loaded) => Ok(loaded.desired),
+        Err(faults) => Err(Failure {
+            exit: Exit::ERROR,
+            reports: reports(&sources, &faults),
+        }),
+    }
+}
+
+type Text = Arc<NamedSource<String>>;
+
+fn reports(sources: &[Source], faults: &[Fault]) -> Vec<miette::Report> {
+    let texts: Vec<Text> = sources
+        .iter()
+        .map(|source| {
+            Arc::new(NamedSource::new(
+                clean(&source.name),
+                harmless(&source.text),
+            ))
+        })
+        .collect();
+    let report = |fault: &Fault| -> miette::Report { FaultReport::new(&texts, fault).into() };
+    faults.iter().map(report).collect()
+}
+
+/// The text with characters that could act on the terminal replaced, each by as many bytes as it had, so that places
+/// in the one are places in the other.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let mut buffer = [0; 4];
+        let one: &str = letter.encode_utf8(&mut buffer);
+        if letter == '\n' || letter == '\t' || (letter == '\r') || clean(one) == one {
+            shown.push(letter);
+        } else {
+            shown.extend(std::iter::repeat_n('?', letter.len_utf8()));
+        }
+    }
+    shown
+}
+
+/// A fault as miette wants it.
+struct FaultReport {
+    message: String,
+    severity: Severity,
+    help: Option<String>,
+    text: Option<Text>,
+    labels: Vec<LabeledSpan>,
+    /// A place in another file that belongs to it.
+    elsewhere: Vec<FaultReport>,
+}
+
+impl FaultReport {
+    fn new(texts: &[Text], fault: &Fault) -> Self {
+        let mut labels = vec![labeled(&fault.label)];
+        let mut elsewhere = Vec::new();
+        if let Some(second) = &fault.second {
+            if second.source == fault.label.source {
+                labels.push(labeled(second));
+            } else {
+                elsewhere.push(Self {
+                    message: clean(&second.text).into_owned(),
+                    severity: Severity::Advice,
+                    help: None,
+                    text: texts.get(second.source).cloned(),
+                    labels: vec![labeled(second)],
+                    elsewhere: Vec::new(),
+                });
+            }
+        }
+        Self {
+            message: format!("{}: {}", fault.code, clean(&fault.message)),
+            severity: Severity::Error,
+            help: fault.help.as_deref().map(|help| clean(help).into_owned()),
+            text: texts.get(fault.label.source).cloned(),
+            labels,
+            elsewhere,
+        }
+    }
+}
+
+fn labeled(label: &Label) -> LabeledSpan {
+    let text = clean(&label.text).into_owned();
+    LabeledSpan::new(
+        (!text.is_empty()).then_some(text),
+        label.span.start,
+        label.span.len(),
+    )
+}
+
+impl fmt::Debug for FaultReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for FaultReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for FaultReport {}
+
+impl Diagnostic for FaultReport {
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let help = self.help.as_ref()?;
+        Some(Box::new(help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        let text = self.text.as_ref()?;
+        Some(text.as_ref())
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(
+            self.elsewhere.iter().map(|other| other as &dyn Diagnostic),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifests_own_text_cannot_act_on_the_terminal_and_keeps_its_places() {
+        let text = "vms:\n  \u{1b}[2Jweb\u{202e}: kvm1 # \u{85}é\n";
+        let shown = harmless(text);
+        assert_eq!(shown, "vms:\n  ?[2Jweb???: kvm1 # ??é\n");
+        assert_eq!(shown.len(), text.len());
+    }
+}

@@ -1,0 +1,115 @@
+//! One host, from its connection to [`Host`].
+//!
+//! Ten calls whatever it has: capabilities, name, two versions, VMs (three), pools, networks, interfaces. Two more
+//! where VMs are looked into (who has snapshots) and where everything is wanted (free memory).
+
+use std::thread;
+
+use super::questions::Questions;
+use super::vm::Known;
+use super::{capabilities, disks, network, parallel, storage, vm};
+use crate::hypervisor::Depth;
+use crate::libvirt::error::CallError;
+use crate::model::Bytes;
+use crate::observed::{Host, VmDetail};
+
+/// Reads the host. Parts that cannot be read are gaps; without capabilities, versions or VMs there is no reading.
+pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
+    questions.about("its VMs, pools and networks");
+    let (mut host, mut known, mut storage) = thread::scope(|scope| {
+        let storage = scope.spawn(|| storage::list(questions));
+        let networks = scope.spawn(|| (network::networks(questions), network::bridges(questions)));
+        let known = scope.spawn(|| vm::list(questions));
+        let mut host = empty(questions, depth)?;
+        (host.networks, host.bridges) = joined(questions, networks)?;
+        Ok::<_, CallError>((
+            host,
+            joined(questions, known)??,
+            joined(questions, storage)?,
+        ))
+    })?;
+    questions.about("the definitions of its VMs");
+    let wanted = |known: &&mut Known| match depth {
+        Depth::Bulk => false,
+        Depth::Named(names) => names.contains(&known.name),
+        Depth::Full => true,
+    };
+    let mut looked_into: Vec<&mut Known> = known.iter_mut().filter(wanted).collect();
+    if !looked_into.is_empty() {
+        let with_snapshots = vm::with_snapshots(questions);
+        let details = parallel::each(&looked_into, |known| {
+            vm::look(questions, known, &with_snapshots)
+        });
+        let mut details: Vec<Option<VmDetail>> = details;
+        questions.about("its volumes");
+        let used = details.iter().flatten().flat_map(|detail| &detail.disks);
+        let (paths, names) = disks::sources(used);
+        storage.look_below(questions, paths, names);
+        for (known, detail) in looked_into.iter_mut().zip(&mut details) {
+            for disk in detail.iter_mut().flat_map(|detail| &mut detail.disks) {
+                disks::resolve(questions, &known.domain, &storage, disk);
+            }
+            known.vm.detail = detail.take().map(Box::new);
+        }
+    }
+    if *depth == Depth::Full {
+        questions.about("its volumes");
+        storage.look_into_all(questions);
+    }
+    host.vms = known
+        .into_iter()
+        .map(|known| (known.name, known.vm))
+        .collect();
+    host.pools = storage.into_pools();
+    host.gaps = questions.gaps();
+    Ok(host)
+}
+
+fn joined<T>(
+    questions: &Questions,
+    handle: thread::ScopedJoinHandle<'_, T>,
+) -> Result<T, CallError> {
+    let host = &questions.connection().host;
+    handle
+        .join()
+        .map_err(|_| CallError::ours(host, "reading it broke off, which is a fault of Domicile"))
+}
+
+/// What the host is, with nothing on it.
+fn empty(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
+    let name = &questions.connection().host;
+    let text = questions.call(virt::connect::Connect::capabilities)?;
+    let told = capabilities::read(&text)
+        .map_err(|error| CallError::ours(name, format!("its capabilities: {error}")))?;
+    let (cpus, memory) = if let Some(size) = told.size {
+        size
+    } else {
+        let info = questions.call(virt::connect::Connect::node_info)?;
+        (info.cpus, Bytes::from_kib(info.memory))
+    };
+    let memory_free = match depth {
+        Depth::Full => questions.call(virt::connect::Connect::free_memory).ok(),
+        Depth::Bulk | Depth::Named(_) => None,
+    };
+    if told.uuid.is_empty() {
+        questions.gap("it tells no host UUID, so that two names for one host cannot be told apart");
+    }
+    Ok(Host {
+        uuid: told.uuid,
+        hostname: questions.call(virt::connect::Connect::hostname)?,
+        libvirt_version: questions.connection().version()?,
+        hypervisor_version: questions.call(|connect| connect.hyp_version().map(u64::from))?,
+        arch: told.arch,
+        cpu_xml: told.cpu_xml,
+        cpu_model: told.cpu_model,
+        cpus,
+        memory,
+        memory_free: memory_free.map_or(Bytes::ZERO, Bytes),
+        machines: told.machines,
+        pools: std::collections::BTreeMap::new(),
+        bridges: Vec::new(),
+        networks: std::collections::BTreeMap::new(),
+        vms: std::collections::BTreeMap::new(),
+        gaps: Vec::new(),
+    })
+}

@@ -1,0 +1,128 @@
+//! Migration settings as a manifest writes them. The same fields stand at the fleet, a cluster, a pair of hosts and a
+//! VM, so they are written down once here.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::written::Written;
+use crate::desired::{ColdCopy, Driver, MigrationOverrides, OnShutdownTimeout, OnStall};
+use crate::model::{BytesPerSecond, ClusterName, HostName, Millis};
+
+/// How QEMU compresses the memory that it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Compression {
+    /// zlib, on several streams.
+    Zlib,
+    /// zstd, on several streams.
+    Zstd,
+    /// Only what changed in a page that was sent before.
+    Xbzrle,
+}
+
+impl Compression {
+    fn name(self) -> String {
+        match self {
+            Self::Zlib => "zlib",
+            Self::Zstd => "zstd",
+            Self::Xbzrle => "xbzrle",
+        }
+        .to_owned()
+    }
+}
+
+macro_rules! settings {
+    ($(#[$doc:meta])* $type:ident { $($extra:tt)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, expecting = "migration settings, such as { bandwidth: 800MiB/s }")]
+        pub(super) struct $type {
+            $($extra)*
+            /// Rate of one migration, memory and disks, such as 800MiB/s or 400Mbit/s. Without it, as fast as it goes.
+            pub(super) bandwidth: Option<Written<BytesPerSecond>>,
+            /// Migrations into and out of one host at once, each; 2 unless given.
+            #[schemars(range(min = 1))]
+            pub(super) parallel: Option<u32>,
+            /// Longest pause of a guest at the end of a live migration; 300ms unless given.
+            pub(super) max_downtime: Option<Written<Millis>>,
+            /// What to do, in this order, when a live migration does not converge; [auto-converge, abort] unless given.
+            #[schemars(length(min = 1))]
+            pub(super) on_stall: Option<Vec<OnStall>>,
+            /// How long a live migration may take before the first entry of `on_stall`; 5m unless given.
+            pub(super) stall_after: Option<Written<Millis>>,
+            /// How long a guest may take to shut down; 3m unless given.
+            pub(super) shutdown_timeout: Option<Written<Millis>>,
+            /// What happens when it takes longer; fail unless given.
+            pub(super) on_shutdown_timeout: Option<OnShutdownTimeout>,
+            /// How QEMU compresses memory; not at all unless given.
+            pub(super) compression: Option<Compression>,
+            /// Streams per migration; QEMU's single stream unless given.
+            #[schemars(range(min = 1, max = 255))]
+            pub(super) connections: Option<u32>,
+            /// Whether migrations are encrypted with TLS; the hosts need certificates. false unless given.
+            pub(super) tls: Option<bool>,
+            /// Who drives a live migration; auto unless given.
+            pub(super) driver: Option<Driver>,
+            /// How a cold move carries bytes; auto unless given.
+            pub(super) cold_copy: Option<ColdCopy>,
+            /// Whether a linked clone is moved live where the method is auto; false unless given.
+            pub(super) live_clones: Option<bool>,
+            /// Whether a base that loses its last user at the source is removed there; false unless given.
+            pub(super) remove_unused_bases: Option<bool>,
+        }
+
+        impl $type {
+            /// The settings themselves.
+            pub(super) fn overrides(&self) -> MigrationOverrides {
+                MigrationOverrides {
+                    bandwidth: self.bandwidth.map(|written| written.0),
+                    parallel: self.parallel,
+                    max_downtime: self.max_downtime.map(|written| written.0),
+                    on_stall: self.on_stall.clone(),
+                    stall_after: self.stall_after.map(|written| written.0),
+                    shutdown_timeout: self.shutdown_timeout.map(|written| written.0),
+                    on_shutdown_timeout: self.on_shutdown_timeout,
+                    compression: self.compression.map(Compression::name),
+                    connections: self.connections,
+                    tls: self.tls,
+                    driver: self.driver,
+                    cold_copy: self.cold_copy,
+                    live_clones: self.live_clones,
+                    remove_unused_bases: self.remove_unused_bases,
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Migration settings; what is not given is taken from the more general level: VM, pair, cluster, fleet.
+    Settings {}
+}
+
+settings! {
+    /// How VMs are moved: settings for the fleet, and others for clusters and pairs of hosts.
+    Migration {
+        /// Settings of moves that start in a cluster, by the cluster's name.
+        #[serde(default)]
+        #[schemars(with = "BTreeMap<String, Settings>")]
+        pub(super) clusters: BTreeMap<ClusterName, Settings>,
+        /// Settings of moves from one host to another.
+        #[serde(default)]
+        pub(super) pairs: Vec<Pair>,
+    }
+}
+
+settings! {
+    /// Settings of moves from one host to another.
+    Pair {
+        /// The host that VMs leave.
+        #[schemars(with = "String")]
+        pub(super) from: HostName,
+        /// The host that VMs come to.
+        #[schemars(with = "String")]
+        pub(super) to: HostName,
+    }
+}
