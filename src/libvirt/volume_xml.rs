@@ -1,7 +1,8 @@
 //! A volume's XML as libvirt writes it into facts, and what a new volume shall be into XML.
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
+use crate::definition::xml;
 use crate::model::{Bytes, VolumeFormat};
 use crate::plan::VolumeSpec;
 
@@ -30,44 +31,29 @@ pub(super) struct VolumeFacts {
 ///
 /// # Errors
 /// When it is not the XML of a volume with path and sizes, with what is missing.
-pub(super) fn read(xml: &str) -> Result<VolumeFacts, String> {
-    let document = Document::parse(xml).map_err(|error| format!("no XML: {error}"))?;
+pub(super) fn read(text: &str) -> Result<VolumeFacts, String> {
+    let document = xml::parse(text, "volume").map_err(|error| error.to_string())?;
     let volume = document.root_element();
-    let target = child(volume, "target").ok_or("no <target>")?;
-    let path = text(target, "path").ok_or("no path")?.to_owned();
-    let capacity = size(volume, "capacity").ok_or("no capacity")?;
-    let backing = child(volume, "backingStore")
-        .and_then(|backing| Some((text(backing, "path")?.to_owned(), format(backing))));
+    let target = xml::child(volume, "target").ok_or("no <target>")?;
+    let size = |name| xml::child(volume, name).and_then(|size| xml::amount(size, "bytes"));
+    let capacity = size("capacity").ok_or("no capacity")?;
+    let backing = xml::child(volume, "backingStore")
+        .and_then(|below| Some((xml::text_at(below, &["path"])?, format(below))));
     Ok(VolumeFacts {
-        name: text(volume, "name").ok_or("no name")?.to_owned(),
+        name: xml::text_at(volume, &["name"]).ok_or("no name")?,
         kind: volume.attribute("type").unwrap_or("file").to_owned(),
-        path,
+        path: xml::text_at(target, &["path"]).ok_or("no path")?,
         format: format(target),
         capacity,
-        allocation: size(volume, "allocation").unwrap_or(capacity),
-        physical: size(volume, "physical").unwrap_or(capacity),
+        allocation: size("allocation").unwrap_or(capacity),
+        physical: size("physical").unwrap_or(capacity),
         backing,
     })
 }
 
-fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
-    node.children().find(|inner| inner.has_tag_name(name))
-}
-
-fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
-    child(node, name)?
-        .text()
-        .filter(|text| !text.trim().is_empty())
-}
-
-fn size(node: Node, name: &str) -> Option<Bytes> {
-    // libvirt always writes bytes, whatever unit it was given.
-    text(node, name)?.trim().parse().ok().map(Bytes)
-}
-
 /// A volume without a format, of a pool of block devices, is raw.
-fn format(node: Node) -> VolumeFormat {
-    let name = child(node, "format").and_then(|format| format.attribute("type"));
+fn format(element: Node<'_, '_>) -> VolumeFormat {
+    let name = xml::attribute_at(element, &["format"], "type");
     VolumeFormat::from_libvirt(name.unwrap_or("raw"))
 }
 

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use domicile::hypervisor::{Depth, Hypervisor as _};
+use domicile::hypervisor::{Depth, Hypervisor};
 use domicile::libvirt::LibvirtHosts;
 use domicile::model::{Millis, VmName};
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use domicile::desired;
-use domicile::hypervisor::{Depth, Hypervisor as _, ObserveRequest};
+use domicile::hypervisor::{Depth, Hypervisor, ObserveRequest};
 use domicile::libvirt::LibvirtHosts;
 use domicile::model::{HostName, Millis, VmName};
 use domicile::observed::{Host, Observed, Reading};

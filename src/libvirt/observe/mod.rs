@@ -10,10 +10,10 @@ mod fleet;
 mod host;
 mod network;
 mod parallel;
+mod pool_xml;
 mod power;
 mod questions;
 mod storage;
-mod storage_xml;
 mod vm;
 
 pub(super) use fleet::observe;

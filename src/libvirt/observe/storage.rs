@@ -7,9 +7,11 @@ use virt::storage_vol::StorageVol;
 use virt_sys as sys;
 
 use super::parallel;
+use super::pool_xml::{self, PoolFacts};
 use super::questions::Questions;
-use super::storage_xml::{self, PoolFacts};
+
 use crate::libvirt::error::one_line;
+use crate::libvirt::volume_xml;
 use crate::model::{PoolName, VolumeName};
 use crate::observed::{Pool, Volume, VolumeDetail};
 
@@ -55,7 +57,7 @@ fn open(questions: &Questions, handle: &StoragePool) -> Option<(PoolName, OpenPo
         .ok()?;
     let text = questions.call(|_| handle.xml_desc(0));
     let text = questions.or_gap(&format!("pool {name}"), text)?;
-    let facts = storage_xml::pool(&text)
+    let facts = pool_xml::read(&text)
         .map_err(|error| questions.gap(format!("pool {name}: {error}")))
         .ok()?;
     let pool = OpenPool {
@@ -130,9 +132,16 @@ fn contents(
             return None;
         }
     };
-    storage_xml::volume(&text)
+    let found = volume_xml::read(&text)
         .map_err(|error| questions.gap(format!("{called}: {error}")))
-        .ok()?
+        .ok()?;
+    let detail = VolumeDetail {
+        format: found.format,
+        capacity: found.capacity,
+        allocation: found.allocation,
+        backing: found.backing,
+    };
+    Some((found.path, detail))
 }
 
 impl Storage {

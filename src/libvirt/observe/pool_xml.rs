@@ -1,10 +1,9 @@
-//! The XML of pools and volumes to facts.
+//! A pool's XML to facts.
 
 use roxmltree::Node;
 
 use crate::definition::xml::{self, XmlError};
-use crate::model::{Bytes, VolumeFormat};
-use crate::observed::VolumeDetail;
+use crate::model::Bytes;
 
 /// What a pool's XML says (`virStoragePoolGetXMLDesc`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub(super) struct PoolFacts {
 }
 
 /// Reads a pool.
-pub(super) fn pool(text: &str) -> Result<PoolFacts, XmlError> {
+pub(super) fn read(text: &str) -> Result<PoolFacts, XmlError> {
     let document = xml::parse(text, "pool")?;
     let root = document.root_element();
     let kind = root.attribute("type").unwrap_or("unknown");
@@ -87,40 +86,12 @@ fn storage(kind: &str, source: Node<'_, '_>) -> Option<String> {
     }
 }
 
-/// Reads a volume (`virStorageVolGetXMLDesc`): its path and what libvirt found out about its contents. `None`
-/// where path or size are missing.
-pub(super) fn volume(text: &str) -> Result<Option<(String, VolumeDetail)>, XmlError> {
-    let document = xml::parse(text, "volume")?;
-    let root = document.root_element();
-    let size = |name| xml::child(root, name).and_then(|size| xml::amount(size, "bytes"));
-    let format = |element: Node<'_, '_>| {
-        let name = xml::attribute_at(element, &["format"], "type");
-        // A volume without a format, of a pool of block devices, is raw.
-        VolumeFormat::from_libvirt(name.unwrap_or("raw"))
-    };
-    let Some((target, path, capacity)) = xml::child(root, "target").and_then(|target| {
-        let path = xml::text_at(target, &["path"])?;
-        Some((target, path, size("capacity")?))
-    }) else {
-        return Ok(None);
-    };
-    let backing = xml::child(root, "backingStore")
-        .and_then(|below| Some((xml::text_at(below, &["path"])?, format(below))));
-    let detail = VolumeDetail {
-        format: format(target),
-        capacity,
-        allocation: size("allocation").unwrap_or(capacity),
-        backing,
-    };
-    Ok(Some((path, detail)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn storage_of(xml: &str) -> Option<String> {
-        pool(xml).unwrap().storage
+        read(xml).unwrap().storage
     }
 
     #[test]
@@ -153,27 +124,8 @@ mod tests {
 
     #[test]
     fn a_pool_tells_its_room() {
-        let read = pool("<pool type='dir'><capacity unit='bytes'>100</capacity><available unit='KiB'>1</available><target><path>/srv</path></target></pool>").unwrap();
+        let read = read("<pool type='dir'><capacity unit='bytes'>100</capacity><available unit='KiB'>1</available><target><path>/srv</path></target></pool>").unwrap();
         assert_eq!((read.capacity, read.available), (Bytes(100), Bytes(1024)));
         assert_eq!(read.path, "/srv");
-    }
-
-    #[test]
-    fn a_volume_tells_what_lies_below_it() {
-        let (path, detail) = volume(
-            "<volume type='file'><capacity unit='bytes'>64</capacity><allocation unit='bytes'>8</allocation>
-             <target><path>/srv/a</path><format type='qcow2'/></target>
-             <backingStore><path>/srv/base</path><format type='raw'/></backingStore></volume>",
-        )
-        .unwrap()
-        .unwrap();
-        assert_eq!(path, "/srv/a");
-        assert_eq!(detail.format, VolumeFormat::Qcow2);
-        assert_eq!((detail.capacity, detail.allocation), (Bytes(64), Bytes(8)));
-        assert_eq!(
-            detail.backing,
-            Some(("/srv/base".into(), VolumeFormat::Raw))
-        );
-        assert_eq!(volume("<volume/>").unwrap(), None);
     }
 }
