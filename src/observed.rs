@@ -61,13 +61,14 @@ pub struct Host {
     pub cpus: u32,
     /// Memory of the machine.
     pub memory: Bytes,
-    /// Memory not in use, as the kernel counts it; information only, capacity is counted from what VMs are given.
+    /// Memory not in use, as the kernel counts it, in a full reading and nothing in others; information only,
+    /// capacity is counted from what VMs are given.
     pub memory_free: Bytes,
     /// Machine types that its emulator offers, aliases included.
     pub machines: Vec<String>,
     /// Pools by name.
     pub pools: BTreeMap<PoolName, Pool>,
-    /// Bridges that interfaces of the host show.
+    /// Bridges that interfaces of the host show; none, and a gap that says so, where its libvirt cannot list them.
     pub bridges: Vec<String>,
     /// libvirt networks and whether each is active.
     pub networks: BTreeMap<String, bool>,
@@ -127,7 +128,7 @@ pub struct Vm {
     pub power: PowerState,
     /// Whether it has a definition that outlives its running.
     pub persistent: bool,
-    /// Memory it is given.
+    /// The most memory it may have: a balloon in it may be emptied at any time.
     pub memory: Bytes,
     /// vCPUs it has now.
     pub vcpus: u32,

@@ -141,14 +141,29 @@ impl Trial {
 }
 
 /// Runs every seed, or the one that the environment names.
-fn each_seed(count: u64, trial: impl Fn(u64) -> Result<(), String>) {
+fn each_seed(count: u64, trial: impl Fn(u64) -> Result<(), String> + Sync) {
     let named = env::var("DOMICILE_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
     let seeds = named.map_or(0..count, |seed: u64| seed..seed + 1);
-    let failed: Vec<(u64, String)> = seeds
-        .filter_map(|seed| Some((seed, trial(seed).err()?)))
-        .collect();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut failed: Vec<(u64, String)> = std::thread::scope(|scope| {
+        let shares = (0..workers).map(|share| {
+            let (seeds, trial) = (seeds.clone(), &trial);
+            let own = move || seeds.skip(share).step_by(workers);
+            scope.spawn(move || -> Vec<_> {
+                own()
+                    .filter_map(|seed| Some((seed, trial(seed).err()?)))
+                    .collect()
+            })
+        });
+        let shares: Vec<_> = shares.collect();
+        let ended = shares
+            .into_iter()
+            .map(|share| share.join().expect("a trial panicked"));
+        ended.flatten().collect()
+    });
+    failed.sort();
     let Some((seed, why)) = failed.first() else {
         return;
     };

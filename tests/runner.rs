@@ -6,6 +6,7 @@ mod definition;
 mod executor;
 mod faults;
 mod manifest;
+mod observe;
 mod planner;
 mod properties;
 mod render;

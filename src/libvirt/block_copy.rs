@@ -1,11 +1,13 @@
 //! A running VM's disk copied to a new volume, and the VM switched over to it (libvirt's block copy and pivot).
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use roxmltree::Document;
 use virt_sys as sys;
 
+use super::connection::Connection;
 use super::context::Context;
 use super::domain::Guest;
 use super::error::CallError;
@@ -124,8 +126,14 @@ fn follow(context: &Context, guest: &Guest, vm: &VmName, order: &Order) -> Resul
         if context.is_cancelled() {
             return Err(cancel(&guest, vm, order));
         }
-        let Some(job) = guest.call(|domain| ffi::block_job(domain, disk))? else {
-            return ended(&guest, vm, order, Bytes(last.done));
+        let job = match guest.call(|domain| ffi::block_job(domain, disk)) {
+            Ok(Some(job)) => job,
+            Ok(None) => return ended(&guest, vm, order, Bytes(last.done)),
+            // A VM that was switched off has no jobs.
+            Err(error) if error.is(sys::VIR_ERR_OPERATION_INVALID) => {
+                return ended(&guest, vm, order, Bytes(last.done));
+            }
+            Err(error) => return Err(error.into()),
         };
         let millis = u64::try_from(told.elapsed().as_millis())
             .unwrap_or(u64::MAX)
@@ -193,6 +201,47 @@ fn cancel(guest: &Guest, vm: &VmName, order: &Order) -> Failure {
             Failure::cancelled().and(format!("the copy of disk {disk} of {vm} still runs"))
         }
     }
+}
+
+/// Ends every copy of a disk to this volume that is under way on its host, without switching over: each VM goes on
+/// with the volume that it has.
+pub(super) fn end_copies_to(
+    context: &Context,
+    connection: &Arc<Connection>,
+    path: &str,
+) -> Result<(), Failure> {
+    let active = sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE;
+    for domain in connection.call(|connect| connect.list_all_domains(active))? {
+        let guest = Guest::of(connection, domain)?;
+        let xml = match guest.xml(0) {
+            Ok(xml) => xml,
+            Err(error) if error.is_no_domain() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for disk in copied_to(&xml, path) {
+            guest.call(|domain| ffi::block_job_abort(domain, &disk, 0))?;
+            context
+                .watch
+                .note(&format!("ended an unfinished copy to {path}"));
+        }
+    }
+    Ok(())
+}
+
+/// The targets of the disks that are being copied to this path.
+fn copied_to(xml: &str, path: &str) -> Vec<String> {
+    let Ok(document) = Document::parse(xml) else {
+        return Vec::new();
+    };
+    let targets = document
+        .descendants()
+        .filter(|node| node.has_tag_name("target"));
+    let all: Vec<String> = targets
+        .filter_map(|target| target.attribute("dev").map(str::to_owned))
+        .collect();
+    all.into_iter()
+        .filter(|target| paths_in(xml, target).1.as_deref() == Some(path))
+        .collect()
 }
 
 /// Proves that the VM uses the new volume, now and at its next start.
@@ -280,5 +329,7 @@ mod tests {
         assert_eq!(paths_in(xml, "vda"), (Some("/a".into()), Some("/b".into())));
         assert_eq!(paths_in(xml, "vdb"), (Some("/dev/vg/c".into()), None));
         assert_eq!(paths_in(xml, "vdc"), (None, None));
+        assert_eq!(copied_to(xml, "/b"), ["vda"]);
+        assert!(copied_to(xml, "/a").is_empty());
     }
 }

@@ -24,8 +24,8 @@ use crate::hypervisor::{Outcome, Progress};
 use crate::model::{Bytes, BytesPerSecond, VolumeRef};
 use crate::plan::VolumeSpec;
 
-/// Pieces between reading and writing: at 256 KiB each, 8 MiB.
-const PIECES_BETWEEN: usize = 32;
+/// Pieces between reading and writing: at 256 KiB each, 4 MiB.
+const PIECES_BETWEEN: usize = 16;
 
 /// How often progress is told and cancelling asked for.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -44,6 +44,7 @@ pub(super) fn copy(
     expect_same_shape(from, &facts, spec)?;
     usage::expect_no_writer(&source, &facts.path)?;
     let pool = Pool::fresh(&destination, &spec.at.pool)?;
+    pool.expect_room(facts.allocation)?;
     context.expect_not_cancelled()?;
     let made = pool.create(spec, Some(facts.physical))?;
     let filled = fill(context, &source, original, &facts, &destination, &made).and_then(|sent| {
@@ -78,12 +79,11 @@ fn remove_by_any_way(
     if made.delete().is_ok() {
         return failure;
     }
-    let again = context
-        .work(&spec.at.host)
+    let again = Context::insist(|| context.work(&spec.at.host))
         .map_err(Failure::from)
-        .and_then(
-            |connection| Ok(Pool::find(&connection, &spec.at.pool)?.volume(&spec.at.volume)?),
-        );
+        .and_then(|connection| {
+            Ok(Pool::fresh(&connection, &spec.at.pool)?.volume(&spec.at.volume)?)
+        });
     match again {
         Ok(Some(volume)) => volume.removed_after(failure),
         Ok(None) => failure,
@@ -114,10 +114,11 @@ fn fill(
     destination: &Arc<Connection>,
     made: &Volume,
 ) -> Result<Bytes, Failure> {
-    let (sender, pieces) = bounded(PIECES_BETWEEN);
     let mut reader = Reader::new(source, original, facts.physical.0);
     let mut writer = Writer::new(destination, made)?;
     thread::scope(|scope| {
+        // Made in here, so that leaving early for whatever reason hangs up on the reader, which is waited for.
+        let (sender, pieces) = bounded(PIECES_BETWEEN);
         scope.spawn(move || read_all(&mut reader, &sender));
         let mut meter = Meter::new(context, facts.allocation);
         loop {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::block_copy;
 use super::connection::Connection;
 use super::context::Context;
 use super::failure::Failure;
@@ -29,6 +30,10 @@ pub(super) fn delete(
     let facts = volume.facts()?;
     if let Some(replacement) = replaced_by {
         expect_replacement(context, at, &facts, replacement)?;
+    }
+    // What an apply that was cut off was still filling is no copy that anybody could need.
+    if replaced_by.is_none() && !only_if_unused {
+        block_copy::end_copies_to(context, &connection, &facts.path)?;
     }
     // The host that has it is asked whether the plan names it or not.
     let mut hosts: BTreeSet<&HostName> = seen_by.iter().collect();

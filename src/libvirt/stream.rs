@@ -15,7 +15,7 @@ use super::ffi::{self, Received};
 use super::volume::Volume;
 
 /// Bytes of one download, which is what libvirt's client may have to hold.
-const PART: u64 = 16 * 1024 * 1024;
+const PART: u64 = 8 * 1024 * 1024;
 
 /// Bytes handed on at once; libvirt's packets are hardly larger.
 const PIECE: usize = 256 * 1024;

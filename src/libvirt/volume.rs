@@ -117,6 +117,18 @@ impl Pool {
         Ok(all)
     }
 
+    /// Refuses where so many bytes would not fit. A daemon that runs out of room while it takes an upload may end
+    /// (seen with 11.3), and everything that runs over its connections with it.
+    pub(super) fn expect_room(&self, bytes: Bytes) -> Result<(), Failure> {
+        let info = self.connection.call(|_| self.handle.info())?;
+        if info.capacity == 0 || info.available >= bytes.0 {
+            return Ok(());
+        }
+        let (name, room) = (&self.name, Bytes(info.available));
+        let why = format!("pool {name} has room for {room}, and {bytes} are to be copied there");
+        Err(Failure::on(&self.connection.host, why).with_help("Make room there, then plan again."))
+    }
+
     /// Creates the volume and proves that it is what was asked for; else removes it again. `as_raw` creates a raw
     /// volume of that length instead, as the vessel for an image that is to be copied into it.
     pub(super) fn create(

@@ -7,8 +7,10 @@ use super::estimate::forecast;
 use super::intent::Intent;
 use super::room;
 use crate::model::Millis;
-use crate::model::{Bytes, VmName, VolumeRef};
-use crate::plan::{Action, Carry, Dependency, DiskPlacement, Slot, Step, StepId, VolumeSpec, Why};
+use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
+use crate::plan::{
+    Action, Carry, Dependency, DiskPlacement, Resource, Slot, Step, StepId, VolumeSpec, Why,
+};
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
 #[derive(Debug, Clone)]
@@ -26,7 +28,10 @@ pub(super) struct Chain {
 pub(super) struct Derived {
     pub(super) steps: Vec<Step>,
     pub(super) chains: Vec<Chain>,
-    bases: BTreeMap<VolumeRef, StepId>,
+    /// The step that proves or brings a base, by where it is and where it goes.
+    bases: BTreeMap<(VolumeRef, VolumeRef), StepId>,
+    /// The step that brings a base to its storage, however many hosts see that, and from wherever.
+    brought: BTreeMap<(Resource, VolumeName), StepId>,
     /// Bases that an earlier apply may have left half-written, and that nothing uses.
     stale: BTreeSet<VolumeRef>,
 }
@@ -71,7 +76,8 @@ impl Derived {
         id
     }
 
-    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones.
+    /// The step that brings a base to the destination, or proves the one that is there; one for all its clones. Bases
+    /// of one name from two places may differ: the first is brought, and the second is proven to be the same.
     fn base(&mut self, intent: &Intent<'_>, disk: &DiskPlacement) -> Option<StepId> {
         let Carry::Thin { base_from, base_to } = &disk.carry else {
             return None;
@@ -79,15 +85,20 @@ impl Derived {
         if intent.way.is_base_in_place(base_from, base_to) {
             return None;
         }
-        if let Some(id) = self.bases.get(base_to) {
+        let pair = (base_from.clone(), base_to.clone());
+        let storage = room::pool(&intent.way, base_to);
+        let place = (storage.clone(), base_to.volume.clone());
+        if let Some(id) = self.bases.get(&pair) {
             let vms = &mut self.steps[id.0].vms;
             if !vms.contains(intent.name) {
                 vms.push(intent.name.clone());
             }
             return Some(*id);
         }
-        let stale = self.stale.contains(base_to);
-        let there = intent.way.observed.volume(base_to).is_some() && !stale;
+        let brought = self.brought.get(&place).copied();
+        let stale = self.stale.contains(base_to) && brought.is_none();
+        let seen = intent.way.observed.volume(base_to).is_some();
+        let there = brought.is_some() || seen && !stale;
         let (action, size) = bring(intent, disk, there)?;
         let mut chain = Vec::new();
         if stale {
@@ -99,8 +110,9 @@ impl Derived {
             );
             chain.push(gone.0);
         }
-        let after = chain.last().map(|last| Dependency {
-            step: StepId(*last),
+        let before = brought.or(chain.last().map(|last| StepId(*last)));
+        let after = before.map(|step| Dependency {
+            step,
             why: Why::BaseFirst,
         });
         let id = self.push(intent, action, size, after.into_iter().collect());
@@ -111,9 +123,10 @@ impl Derived {
             Slot::In(base_to.host.clone()),
         ];
         if !there {
-            step.takes = vec![(room::pool(&intent.way, base_to), size.0)];
+            step.takes = vec![(storage, size.0)];
+            self.brought.insert(place, id);
         }
-        self.bases.insert(base_to.clone(), id);
+        self.bases.insert(pair, id);
         self.chains.push(Chain {
             steps: chain,
             vm: None,
@@ -218,7 +231,10 @@ impl Derived {
                     continue;
                 };
                 // A clone that comes stands on the base as well; until it does, no host would know.
-                let awaited = intents.iter().any(|other| arrives(other, base_from));
+                let storage = room::pool(&intent.way, base_from);
+                let awaited = intents
+                    .iter()
+                    .any(|other| arrives(other, &storage, &base_from.volume));
                 let stays = intent.way.is_base_in_place(base_from, base_to);
                 if done.contains(&base_from) || stays || awaited {
                     continue;
@@ -247,7 +263,7 @@ impl Derived {
             let owner = intents
                 .iter()
                 .find(|intent| intent.stale_bases.contains(&base));
-            if let (Some(owner), false) = (owner, self.bases.contains_key(&base)) {
+            if let (Some(owner), false) = (owner, self.bases.keys().any(|(_, to)| *to == base)) {
                 let after = self.ends_of(&[owner]);
                 let id = self.push(owner, delete(owner, &base, None, true), Bytes::ZERO, after);
                 self.chains.push(Chain {
@@ -304,8 +320,12 @@ fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
     intent.disks.iter().any(from)
 }
 
-fn arrives(intent: &Intent<'_>, base: &VolumeRef) -> bool {
-    let onto = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_to, .. } if base_to == base);
+/// Whether a clone of this move will stand on a base of that name on that storage, whichever host sees it.
+fn arrives(intent: &Intent<'_>, storage: &Resource, base: &VolumeName) -> bool {
+    let onto = |disk: &DiskPlacement| {
+        matches!(&disk.carry, Carry::Thin { base_to, .. }
+            if base_to.volume == *base && room::pool(&intent.way, base_to) == *storage)
+    };
     intent.disks.iter().any(onto)
 }
 

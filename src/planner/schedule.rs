@@ -7,6 +7,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use petgraph::Direction;
+use petgraph::algo::toposort;
+use petgraph::graph::{DiGraph, NodeIndex};
+
 use super::derive::Derived;
 use crate::model::Millis;
 use crate::plan::{Capacity, Resource, Slot};
@@ -46,7 +50,7 @@ struct Run<'a> {
     running: BinaryHeap<Reverse<(u64, usize)>>,
     /// Most urgent first: what an earlier apply began, then what has most work behind it.
     ready: BTreeSet<(bool, Reverse<u64>, usize)>,
-    dependents: Vec<Vec<usize>>,
+    graph: DiGraph<(), ()>,
 }
 
 /// Schedules all steps.
@@ -95,14 +99,10 @@ impl<'a> Run<'a> {
                 Vec::new()
             });
         }
-        let mut dependents = vec![Vec::new(); count];
-        let mut waiting_for = vec![0; count];
-        for (index, step) in derived.steps.iter().enumerate() {
-            waiting_for[index] = step.after.len();
-            for dependency in &step.after {
-                dependents[dependency.step.0].push(index);
-            }
-        }
+        let graph = graph_of(derived);
+        let waiting_for = graph
+            .node_indices()
+            .map(|node| graph.neighbors_directed(node, Direction::Incoming).count());
         let left = capacities.iter().map(|capacity| {
             (
                 capacity.resource.clone(),
@@ -117,12 +117,12 @@ impl<'a> Run<'a> {
             begun: BTreeMap::new(),
             chain_slots,
             chain_of,
-            waiting_for,
-            tail: tails(derived, &dependents),
+            waiting_for: waiting_for.collect(),
+            tail: tails(derived, &graph),
             starts: vec![Millis::ZERO; count],
             running: BinaryHeap::new(),
             ready: BTreeSet::new(),
-            dependents,
+            graph,
         };
         for step in (0..count).filter(|step| derived.steps[*step].after.is_empty()) {
             run.ready.insert(run.urgency(step));
@@ -222,7 +222,8 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        for dependent in self.dependents[step].clone() {
+        let dependents: Vec<_> = self.graph.neighbors(NodeIndex::new(step)).collect();
+        for dependent in dependents.into_iter().map(NodeIndex::index) {
             self.waiting_for[dependent] -= 1;
             if self.waiting_for[dependent] == 0 {
                 self.ready.insert(self.urgency(dependent));
@@ -254,26 +255,28 @@ impl<'a> Run<'a> {
     }
 }
 
-/// For each step the forecast work from its start to the end of everything behind it.
-fn tails(derived: &Derived, dependents: &[Vec<usize>]) -> Vec<u64> {
-    let count = derived.steps.len();
-    let mut open: Vec<usize> = dependents.iter().map(Vec::len).collect();
-    let mut tail = vec![0_u64; count];
-    let mut done: Vec<usize> = (0..count).filter(|step| open[*step] == 0).collect();
-    while let Some(step) = done.pop() {
-        let behind = dependents[step]
-            .iter()
-            .map(|other| tail[*other])
-            .max()
-            .unwrap_or(0);
-        tail[step] = behind.saturating_add(derived.steps[step].forecast.duration.0);
-        for dependency in &derived.steps[step].after {
-            let before = dependency.step.0;
-            open[before] -= 1;
-            if open[before] == 0 {
-                done.push(before);
-            }
+/// The steps as a graph: an edge from each step to every step that waits for it. Node numbers are places.
+fn graph_of(derived: &Derived) -> DiGraph<(), ()> {
+    let mut graph = DiGraph::with_capacity(derived.steps.len(), derived.steps.len() * 2);
+    for _ in &derived.steps {
+        graph.add_node(());
+    }
+    for (index, step) in derived.steps.iter().enumerate() {
+        for dependency in &step.after {
+            graph.update_edge(NodeIndex::new(dependency.step.0), NodeIndex::new(index), ());
         }
+    }
+    graph
+}
+
+/// For each step the forecast work from its start to the end of everything behind it. Steps that wait for each other
+/// in a circle have none; they never become ready and are reported as stuck.
+fn tails(derived: &Derived, graph: &DiGraph<(), ()>) -> Vec<u64> {
+    let mut tail = vec![0_u64; derived.steps.len()];
+    for node in toposort(graph, None).unwrap_or_default().into_iter().rev() {
+        let behind = graph.neighbors(node).map(|other| tail[other.index()]).max();
+        let own = derived.steps[node.index()].forecast.duration.0;
+        tail[node.index()] = behind.unwrap_or(0).saturating_add(own);
     }
     tail
 }

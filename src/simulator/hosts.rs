@@ -10,7 +10,7 @@ use super::invariants::{Breach, Invariants};
 use super::reading;
 use super::world::World;
 use crate::hypervisor::{Cancel, Hypervisor, ObserveRequest, Outcome, Progress, StepError, Watch};
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName, VolumeRef};
 use crate::observed::{Observed, Reading};
 use crate::plan::Action;
 
@@ -103,6 +103,13 @@ impl Simulator {
             let mut state = self.state();
             state.invariants = Invariants::new(&state.world, vms);
         }
+        self
+    }
+
+    /// The same hosts, where this volume holds something else than the volumes of the same name, format and size.
+    #[must_use]
+    pub fn with_other_contents(self, at: &VolumeRef) -> Self {
+        self.state().world.set_other_contents(at);
         self
     }
 

@@ -66,14 +66,11 @@ impl World {
             .filter_map(|(host, _, disk)| self.place_of(host, disk.path.as_deref()?))
             .collect();
         let mut images = Images::default();
-        let every = self.hosts.iter().flat_map(|(host, state)| {
-            let pools = state.pools.iter();
-            pools.flat_map(move |(pool, state)| {
-                let volumes = state.volumes.iter();
-                volumes.map(move |(name, volume)| (host, pool, name, volume))
-            })
+        let hosts = self.hosts.iter();
+        let every = hosts.flat_map(|(host, state)| {
+            volumes_of(state).map(move |(pool, name, volume)| (host, pool, name, volume))
         });
-        for (host, pool, name, volume) in every.clone() {
+        for (host, pool, name, volume) in every {
             let place = self.place(host, pool, name);
             if images.at.contains_key(&place) {
                 continue;
@@ -91,21 +88,41 @@ impl World {
             };
             images.at.insert(place, image);
         }
-        let bases: Vec<(Place, Option<View>)> = every
-            .filter_map(|(host, pool, name, volume)| {
-                let (below, _) = volume.detail.as_ref()?.backing.as_ref()?;
-                let base = images.at.get(&self.place_of(host, below)?)?;
-                Some((self.place(host, pool, name), base.view))
-            })
-            .collect();
-        for (place, needs) in bases {
-            images
+        self.images = images;
+        self.join_images();
+    }
+
+    /// Every image needs what is below it now.
+    fn join_images(&mut self) {
+        let mut needed: Vec<(Place, Option<View>)> = Vec::new();
+        for (host, state) in &self.hosts {
+            for (pool, name, volume) in volumes_of(state) {
+                let below = volume
+                    .detail
+                    .as_ref()
+                    .and_then(|detail| detail.backing.as_ref());
+                let base =
+                    below.and_then(|(path, _)| self.images.at.get(&self.place_of(host, path)?));
+                if let Some(base) = base {
+                    needed.push((self.place(host, pool, name), base.view));
+                }
+            }
+        }
+        for (place, needs) in needed {
+            self.images
                 .at
                 .entry(place)
                 .and_modify(|image| image.needs = needs);
         }
-        self.images = images;
         self.note_truths();
+    }
+
+    /// Gives a volume contents that no other has. What stands on it stands on those.
+    pub(super) fn set_other_contents(&mut self, at: &VolumeRef) {
+        let place = self.place_at(at);
+        let view = self.images.fresh();
+        self.images.at.entry(place).or_default().view = Some(view);
+        self.join_images();
     }
 
     /// What each disk must read from now on: what it reads where its VM is active, else where it is defined.
@@ -395,6 +412,14 @@ impl World {
         }
         users
     }
+}
+
+fn volumes_of(host: &Host) -> impl Iterator<Item = (&PoolName, &VolumeName, &Volume)> {
+    let pools = host.pools.iter();
+    pools.flat_map(|(pool, state)| {
+        let volumes = state.volumes.iter();
+        volumes.map(move |(name, volume)| (pool, name, volume))
+    })
 }
 
 /// The pool and volume that a path is on a host.

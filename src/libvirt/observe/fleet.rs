@@ -62,8 +62,9 @@ fn ask(connections: &Arc<Connections>, name: &HostName, depth: &Depth, timeout: 
         .name(format!("read {name}"))
         .spawn(move || {
             theirs.about("a connection");
+            // A little less than the whole, so that the refusal that names the address comes first.
             let reading = connections
-                .get_within(&host, Purpose::Work, timeout)
+                .get_within(&host, Purpose::Work, timeout / 20 * 19)
                 .and_then(|connection| host::read(&Questions::new(connection, theirs), &depth));
             // Nobody listens where the time was over.
             drop(sender.send(reading));

@@ -16,7 +16,7 @@ use super::questions::Questions;
 use crate::definition::{self, Facts, Mark};
 use crate::libvirt::error::CallError;
 use crate::libvirt::ffi::{self, DomainStats};
-use crate::model::{Bytes, JobKind, PowerState, RunState, VmName};
+use crate::model::{Bytes, JobKind, VmName};
 use crate::observed::{Vm, VmDetail};
 
 /// A VM with the handle by which more can be asked.
@@ -182,10 +182,7 @@ fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result
     };
     let persistent = facts_of(&inactive_xml)?;
     let live = live_xml.as_deref().map(facts_of).transpose()?;
-    let job = match &live {
-        Some(live) => job(questions, known, live)?,
-        None => None,
-    };
+    let job = live.as_ref().and_then(|live| job(questions, known, live));
     let snapshots = if has_snapshots {
         snapshots(questions, &known.domain)?
     } else {
@@ -242,26 +239,29 @@ fn detail(
 }
 
 /// The job on a VM that is active. A job on a disk is seen by the copy that the definition then names, which a
-/// commit into a lower image or a pull does not show; libvirt itself refuses to migrate during these.
-fn job(questions: &Questions, known: &Known, live: &Facts) -> Result<Option<JobKind>, CallError> {
+/// commit into a lower image or a pull does not show; libvirt itself refuses to migrate during these. Where libvirt
+/// does not tell, a job is assumed, since a VM is not touched then.
+fn job(questions: &Questions, known: &Known, live: &Facts) -> Option<JobKind> {
     let on_disk = live.mirror.then_some(JobKind::Block);
     match questions.call(|_| ffi::job_stats(&known.domain, 0)) {
-        Ok(job) if job.kind == sys::VIR_DOMAIN_JOB_NONE => Ok(on_disk),
-        Ok(job) => Ok(Some(match job.values.number("operation") {
+        Ok(job) if job.kind == sys::VIR_DOMAIN_JOB_NONE => on_disk,
+        Ok(job) => Some(match job.values.number("operation") {
             Some(MIGRATION_IN) => JobKind::MigrationIn,
             Some(MIGRATION_OUT) => JobKind::MigrationOut,
             _ => JobKind::Other,
-        })),
-        Err(error) if error.is(sys::VIR_ERR_NO_SUPPORT) => Ok(on_disk),
-        // libvirt tells about an arriving migration at the source only, and answers so too where the VM just ended.
-        Err(error) if error.is(sys::VIR_ERR_OPERATION_INVALID) => {
-            Ok(if is_arriving(&known.vm.power) {
-                Some(JobKind::MigrationIn)
-            } else {
-                on_disk
-            })
+        }),
+        // A driver without jobs, or a VM that ended just now.
+        Err(error)
+            if error.is(sys::VIR_ERR_NO_SUPPORT) || error.is(sys::VIR_ERR_OPERATION_INVALID) =>
+        {
+            on_disk
         }
-        Err(error) => Err(error),
+        // libvirt tells about a migration at its source only, and at the destination says so.
+        Err(error) if error.is(sys::VIR_ERR_OPERATION_UNSUPPORTED) => Some(JobKind::MigrationIn),
+        Err(error) => {
+            questions.gap(format!("job on VM {}: {}", known.name, error.message));
+            Some(JobKind::Other)
+        }
     }
 }
 
@@ -269,11 +269,6 @@ fn job(questions: &Questions, known: &Known, live: &Facts) -> Result<Option<JobK
 const MIGRATION_IN: u64 = sys::VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN as u64;
 /// `VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT`, in the type of the figures.
 const MIGRATION_OUT: u64 = sys::VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT as u64;
-
-fn is_arriving(power: &PowerState) -> bool {
-    let paused = power.state == RunState::Paused && power.reason != "user";
-    paused || power.reason.starts_with("post-copy")
-}
 
 fn snapshots(questions: &Questions, domain: &Domain) -> Result<Vec<String>, CallError> {
     let list = || -> Result<Vec<String>, Error> {
