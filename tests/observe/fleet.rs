@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use domicile::hypervisor::Depth;
+use domicile::hypervisor::{Depth, Hypervisor};
 use domicile::libvirt::LibvirtHosts;
 use domicile::model::{Millis, VmName};
 
@@ -39,7 +39,7 @@ fn a_host_that_hangs_is_given_up_in_time_and_the_others_are_read() {
     let mut wanted = request(&hosts, Depth::Bulk);
     wanted.timeout = Millis(600);
     let began = Instant::now();
-    let observed = LibvirtHosts::new(&hosts).read(&wanted);
+    let observed = LibvirtHosts::new(&hosts).observe(&wanted);
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
     let (reason, after) = refused(&observed, "silent");
@@ -97,10 +97,10 @@ fn more_vms_cost_no_more_calls() {
         std::fs::write(file.path(), text + "</node>").unwrap();
         let hosts = hosts(&[("one", &test_host(file.path()))]);
         let fleet = LibvirtHosts::new(&hosts);
-        let observed = fleet.read(&request(&hosts, Depth::Bulk));
+        let observed = fleet.observe(&request(&hosts, Depth::Bulk));
         assert_eq!(reached(&observed, "one").vms.len() as u64, count);
         let bulk = fleet.calls()["one"];
-        drop(fleet.read(&request(&hosts, named(&["vm-0"]))));
+        drop(fleet.observe(&request(&hosts, named(&["vm-0"]))));
         (bulk - count, fleet.calls()["one"] - bulk - count)
     };
     let few = calls_for(1);

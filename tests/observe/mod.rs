@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use domicile::desired;
-use domicile::hypervisor::{Depth, ObserveRequest};
+use domicile::hypervisor::{Depth, Hypervisor, ObserveRequest};
 use domicile::libvirt::LibvirtHosts;
 use domicile::model::{HostName, Millis, VmName};
 use domicile::observed::{Host, Observed, Reading};
@@ -49,7 +49,7 @@ fn request(hosts: &BTreeMap<HostName, desired::Host>, depth: Depth) -> ObserveRe
 
 fn read(uris: &[(&str, &str)], depth: Depth) -> Observed {
     let hosts = hosts(uris);
-    LibvirtHosts::new(&hosts).read(&request(&hosts, depth))
+    LibvirtHosts::new(&hosts).observe(&request(&hosts, depth))
 }
 
 fn named(vms: &[&str]) -> Depth {
