@@ -11,7 +11,7 @@ use domicile::simulator::Simulator;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::support::{Fleet, build, sketches};
+use crate::support::{Fleet, build, of_seed, sketches};
 
 /// VMs whose change is refused.
 fn blocked(plan: &Plan) -> BTreeSet<VmName> {
@@ -103,4 +103,41 @@ fn clones_of_unlike_bases_of_one_name_never_come_to_share_a_base() {
     assert_eq!(hosts.breaches(), []);
     assert_eq!(summary.moved.len(), 1, "{summary:?}");
     assert_eq!(summary.failed.len(), 1, "{summary:?}");
+}
+
+/// What the properties and the fault tests say is worth as much as the plans that they see.
+#[test]
+fn the_random_fleets_call_for_every_kind_of_act() {
+    let mut kinds = BTreeSet::new();
+    let mut with_steps = 0;
+    for seed in 0..400 {
+        let fleet = build(&of_seed(seed));
+        let plan = plan(&fleet.desired, &fleet.observed);
+        with_steps += usize::from(!plan.steps.is_empty());
+        for step in &plan.steps {
+            let action = serde_json::to_value(&step.action).unwrap();
+            kinds.insert(action["action"].as_str().unwrap().to_owned());
+        }
+    }
+    let wanted = [
+        "block-copy",
+        "copy-volume",
+        "create-volume",
+        "define",
+        "delete-volume",
+        "mark",
+        "migrate-live",
+        "migrate-paused",
+        "redefine",
+        "shut-down",
+        "start",
+        "undefine",
+        "unmark",
+        "verify-volume",
+    ];
+    assert!(wanted.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
+    assert!(
+        with_steps > 250,
+        "only {with_steps} of 400 fleets have anything to do"
+    );
 }

@@ -10,5 +10,6 @@ mod observe;
 mod planner;
 mod properties;
 mod render;
+mod scenarios;
 mod simulator;
 mod support;

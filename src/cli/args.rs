@@ -20,6 +20,7 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  domicile import --uri qemu+ssh://root@kvm1/system --out fleet.yaml
   domicile plan                  what would happen to bring the hosts to fleet.yaml
   domicile apply                 the same, then ask, then do it
   domicile plan --out web.plan --target web-1 && domicile apply web.plan
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Validate(ManifestArguments),
     /// Read all hosts and show them
     Observe(ObserveArguments),
+    /// Write a manifest of what is on the hosts
+    Import(ImportArguments),
     /// Show what would be done, and why
     Plan(PlanArguments),
     /// Do it: plan, ask, carry out
@@ -86,6 +89,18 @@ pub(super) struct ObserveArguments {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// URI of a host, or NAME=URI to choose its name in the manifest; may be given several times
+    #[arg(long = "uri", value_name = "URI", required = true)]
+    pub(super) uris: Vec<String>,
+    #[command(flatten)]
+    pub(super) timeout: Timeout,
+    /// Write to a file that does not exist yet, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 /// What plan and apply share.

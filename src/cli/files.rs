@@ -32,6 +32,19 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
+/// Writes a file that must not exist yet.
+pub(super) fn create_new(path: &Path, text: &str) -> Result<(), Failure> {
+    create(path, text).map_err(|error| {
+        let failure = Failure::error(format!("{} cannot be written: {error}", path.display()));
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                failure.help("choose another name, or move the file away first")
+            }
+            _ => failure,
+        }
+    })
+}
+
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -8,6 +8,7 @@ pub mod exit;
 mod failure;
 mod files;
 mod hosts;
+mod import;
 mod manifest;
 mod observe;
 mod plan;

@@ -12,7 +12,7 @@ use super::args::{Arguments, Command};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{apply, observe, plan, report, show, validate};
+use super::{apply, import, observe, plan, report, show, validate};
 use crate::libvirt;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -58,6 +58,7 @@ fn execute(arguments: &Arguments) -> Exit {
     let outcome = match &arguments.command {
         Command::Validate(arguments) => validate::run(arguments),
         Command::Observe(arguments) => observe::run(console, arguments),
+        Command::Import(arguments) => import::run(console, arguments),
         Command::Plan(arguments) => plan::run(console, arguments),
         Command::Apply(arguments) => apply::run(console, arguments),
         Command::Show(arguments) => show::run(console, arguments),

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::{mark, snapshots};
 use crate::definition::{self, Rewrite};
 use crate::hypervisor::Outcome;
-use crate::model::{HostName, VmName};
+use crate::model::{DiskTarget, HostName, VmName};
 
 /// Defines the VM at the destination from its definition at the source, its mark saying that the copies are complete.
 pub(super) fn define(
@@ -250,6 +250,34 @@ fn expect_disks(connection: &Arc<Connection>, after: &str, before: &str) -> Resu
                     let why = format!("disk {target} is not there: no pool has {path}");
                     return Err(Failure::on(host, why));
                 }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Proves that each of these disks of a definition has its volume there. libvirt would create what is missing, in its
+/// own way, and leave it behind after a failure.
+pub(super) fn expect_targets(
+    connection: &Arc<Connection>,
+    definition: &str,
+    targets: &[DiskTarget],
+) -> Result<(), Failure> {
+    let host = &connection.host;
+    let document = document(host, definition)?;
+    for target in targets {
+        let found = disks(&document).find(|(name, _)| *name == target.as_str());
+        let Some(path) = found.and_then(|(_, source)| path_of(&source)) else {
+            let why = format!("disk {target} has no path in the definition that is to go there");
+            return Err(Failure::on(host, why));
+        };
+        match connection.call(|connect| connect.lookup_storage_vol_by_path(path)) {
+            Ok(_) => {}
+            Err(error) if error.is_no_volume() => {
+                let why = format!("there is no volume {path} for disk {target}");
+                return Err(Failure::on(host, why)
+                    .with_help("It changed since the plan was made. Plan again."));
             }
             Err(error) => return Err(error.into()),
         }

@@ -32,12 +32,6 @@ pub(super) fn shut_down(
         let why = format!("{vm} has no persistent definition and would be gone once it is off");
         return Err(Failure::on(host, why));
     }
-    // What was started paused only to be carried has no guest that could listen, and nothing to lose.
-    if super::mark::is_carried(&guest)? {
-        guest.call(Domain::destroy)?;
-        guest.expect_off(vm)?;
-        return Ok(Outcome::default());
-    }
     let began = Instant::now();
     let mut asked: Option<Instant> = None;
     let mut refusal = None;

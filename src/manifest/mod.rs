@@ -7,7 +7,7 @@
 //!
 //! A tree is the YAML with the place of every part; sections are typed values by name, each with its place; resolving
 //! checks what only shows when several values are seen together. Each stage notes its faults and goes on with what is
-//! right, so one run shows them all. The other way, [`write`] makes a manifest of a reading.
+//! right, so one run shows them all. The other way, [`mod@write`] makes a manifest of a reading.
 
 mod build;
 mod checker;

@@ -25,7 +25,9 @@ mod settle;
 use std::collections::BTreeSet;
 
 use crate::desired::Desired;
-use crate::model::VmName;
+use intent::Intent;
+
+use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Reading};
 use crate::plan::{Change, Finding, Plan, Severity};
 use crate::rules;
@@ -69,6 +71,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         findings.extend(decision.findings);
         intents.extend(decision.intent);
     }
+    findings.extend(gaps(observed, &intents));
     assemble::assemble(desired, observed, intents, changes, findings)
 }
 
@@ -96,15 +99,28 @@ fn host_findings(observed: &Observed) -> Vec<Finding> {
                 message: format!("{host} could not be read: {reason}"),
                 remedy: "its VMs are left as they are; make it reachable to plan for them".into(),
             }),
-            Reading::Reached(reached) => findings.extend(reached.gaps.iter().map(|gap| Finding {
-                severity: Severity::Note,
-                code: "reading-incomplete".into(),
-                vm: None,
-                host: Some(host.clone()),
-                message: gap.clone(),
-                remedy: "nothing is deleted on ground of a part that could not be read".into(),
-            })),
+            Reading::Reached(_) => {}
         }
     }
     findings
+}
+
+/// What could not be read on hosts that take part in a move.
+fn gaps(observed: &Observed, intents: &[Intent<'_>]) -> Vec<Finding> {
+    let takes_part = |host: &HostName| {
+        intents
+            .iter()
+            .any(|intent| intent.way.from == host || intent.way.to == host)
+    };
+    let hosts = observed.reached().filter(|(host, _)| takes_part(host));
+    let all = hosts.flat_map(|(host, reading)| reading.gaps.iter().map(move |gap| (host, gap)));
+    let finding = |(host, gap): (&HostName, &String)| Finding {
+        severity: Severity::Note,
+        code: "reading-incomplete".into(),
+        vm: None,
+        host: Some(host.clone()),
+        message: gap.clone(),
+        remedy: "nothing is deleted on ground of a part that could not be read".into(),
+    };
+    all.map(finding).collect()
 }

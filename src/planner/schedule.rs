@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         let graph = graph_of(derived);
         let waiting_for = graph
             .node_indices()
-            .map(|node| graph.neighbors_directed(node, Direction::Incoming).count());
+            .map(|step| graph.neighbors_directed(step, Direction::Incoming).count());
         let left = capacities.iter().map(|capacity| {
             (
                 capacity.resource.clone(),
@@ -273,10 +273,10 @@ fn graph_of(derived: &Derived) -> DiGraph<(), ()> {
 /// in a circle have none; they never become ready and are reported as stuck.
 fn tails(derived: &Derived, graph: &DiGraph<(), ()>) -> Vec<u64> {
     let mut tail = vec![0_u64; derived.steps.len()];
-    for node in toposort(graph, None).unwrap_or_default().into_iter().rev() {
-        let behind = graph.neighbors(node).map(|other| tail[other.index()]).max();
-        let own = derived.steps[node.index()].forecast.duration.0;
-        tail[node.index()] = behind.unwrap_or(0).saturating_add(own);
+    for step in toposort(graph, None).unwrap_or_default().into_iter().rev() {
+        let behind = graph.neighbors(step).map(|other| tail[other.index()]).max();
+        let own = derived.steps[step.index()].forecast.duration.0;
+        tail[step.index()] = behind.unwrap_or(0).saturating_add(own);
     }
     tail
 }

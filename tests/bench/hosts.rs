@@ -216,14 +216,7 @@ fn cold_copy() {
     let image = "/var/lib/libvirt/images/web-vda.qcow2";
     lab.on("kvm1", &["qemu-io", "-c", "write -P 0x5a 0 700M", image]);
     lab.on("kvm1", &["virsh", "pool-refresh", "default"]);
-    let kib = lab.on("kvm1", &["du", "-k", image]);
-    let written: f64 = kib
-        .split_whitespace()
-        .next()
-        .unwrap()
-        .parse::<f64>()
-        .unwrap()
-        * 1024.0;
+    let written = occupied(&lab, "kvm1", image);
     let (reading, writing) = one_after_the_other(&lab);
     let before = bytes_sent(&lab, "kvm1");
     let manifest = lab.manifest("migration: { cold_copy: stream }\nvms:\n  web: kvm2\n");
@@ -253,15 +246,99 @@ fn cold_copy() {
     );
 }
 
+/// The bytes that a file occupies on a host.
+fn occupied(lab: &Lab, host: &str, path: &str) -> f64 {
+    let kib = lab.on(host, &["du", "-k", path]);
+    kib.split_whitespace()
+        .next()
+        .unwrap()
+        .parse::<f64>()
+        .unwrap()
+        * 1024.0
+}
+
+/// The most memory that our process takes while it copies a disk, against 64 MiB.
+fn memory() {
+    let lab = Lab::up(&["kvm1", "kvm2"]);
+    lab.guest("kvm1", "web", &["--disk", "vda=default:qcow2:2G", "--off"]);
+    let image = "/var/lib/libvirt/images/web-vda.qcow2";
+    lab.on("kvm1", &["qemu-io", "-c", "write -P 0x5a 0 700M", image]);
+    lab.on("kvm1", &["virsh", "pool-refresh", "default"]);
+    let manifest = lab.manifest("migration: { cold_copy: stream }\nvms:\n  web: kvm2\n");
+    let path = manifest.to_str().unwrap();
+    let mut child = lab.start_domicile(&["apply", "-f", path, "--auto-approve"]);
+    let mut peak_kib: f64 = 0.0;
+    while child.try_wait().unwrap().is_none() {
+        // `timeout` is the child, and its only child is domicile.
+        let tasks = format!("/proc/{0}/task/{0}/children", child.id());
+        let ours = std::fs::read_to_string(tasks).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", ours.trim())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        peak_kib = peak_kib.max(kib.unwrap_or(0.0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mib = peak_kib / 1024.0;
+    let detail = format!(
+        "{mib:.0} MiB at most while {:.0} MiB were copied",
+        occupied(&lab, "kvm2", image) / 1_048_576.0
+    );
+    print(
+        "memory of a copy through us / 64 MiB",
+        mib / 64.0,
+        1.0,
+        &detail,
+    );
+}
+
+/// Ten linked clones of one base, against the base once and what each has changed.
+fn clones() {
+    let lab = Lab::up(&["kvm1", "kvm2"]);
+    lab.lab("base", &["kvm1", "default", "golden.qcow2", "64"]);
+    let folder = "/var/lib/libvirt/images";
+    let mut needed = occupied(&lab, "kvm1", &format!("{folder}/golden.qcow2"));
+    let mut vms = String::new();
+    for number in 0..10 {
+        let name = format!("web-{number}");
+        lab.guest(
+            "kvm1",
+            &name,
+            &["--disk", "vda=default:qcow2:64M:golden.qcow2", "--off"],
+        );
+        let image = format!("{folder}/{name}-vda.qcow2");
+        lab.on("kvm1", &["qemu-io", "-c", "write -P 0x5a 8M 8M", &image]);
+        needed += occupied(&lab, "kvm1", &image);
+        writeln!(vms, "  {name}: kvm2").unwrap();
+    }
+    let manifest = lab.manifest(&format!("vms:\n{vms}"));
+    let before = bytes_sent(&lab, "kvm1");
+    apply_events(&lab, &manifest);
+    let sent = bytes_sent(&lab, "kvm1") - before;
+    let detail = format!(
+        "{:.0} MiB sent of {:.0} MiB needed",
+        sent / 1_048_576.0,
+        needed / 1_048_576.0
+    );
+    print(
+        "ten clones / base once and their changes",
+        sent / needed,
+        1.05,
+        &detail,
+    );
+}
+
 fn main() {
     let wanted = std::env::args()
         .skip(1)
         .find(|word| !word.starts_with('-'))
         .unwrap_or_default();
-    let figures: [(&str, fn()); 3] = [
+    let figures: [(&str, fn()); 5] = [
         ("live-move", live_move),
         ("drain", drain),
         ("cold-copy", cold_copy),
+        ("memory", memory),
+        ("clones", clones),
     ];
     for (name, figure) in figures {
         if name.contains(&wanted) {

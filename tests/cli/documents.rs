@@ -35,6 +35,11 @@ fn the_readmes_commands_are_ones_that_the_program_takes() {
 }
 
 #[test]
+fn the_readmes_picture_of_a_plan_is_what_the_program_prints() {
+    trycmd::TestCases::new().case("README.md").run();
+}
+
+#[test]
 fn help_is_no_error_and_shows_examples_and_a_wrong_command_is_one() {
     let place = Place::new();
     let _ = place

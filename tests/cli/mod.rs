@@ -2,6 +2,7 @@
 
 mod apply;
 mod documents;
+mod import;
 mod manifest;
 mod plan;
 

@@ -79,20 +79,11 @@ fn linked_clones_move_live_when_asked_and_an_unused_base_goes_when_asked() {
 #[ignore = "needs root and a lab; tests/run runs it"]
 fn an_identical_base_is_used_and_another_of_the_same_name_is_refused() {
     let lab = fleet_of_clones();
-    let copy = "cat > /var/lib/libvirt/images/golden.qcow2 && chmod 444 /var/lib/libvirt/images/golden.qcow2";
     // The same bytes, brought by somebody else.
-    lab.on(
-        "kvm1",
-        &[
-            "cp",
-            "/var/lib/libvirt/images/golden.qcow2",
-            "/srv/shared/carried",
-        ],
-    );
-    lab.on(
-        "kvm2",
-        &["sh", "-c", &format!("{copy} < /srv/shared/carried")],
-    );
+    let image = "/var/lib/libvirt/images/golden.qcow2";
+    lab.on("kvm1", &["cp", image, "/srv/shared/carried"]);
+    lab.on("kvm2", &["cp", "/srv/shared/carried", image]);
+    lab.on("kvm2", &["chmod", "444", image]);
     lab.on("kvm2", &["virsh", "pool-refresh", "default"]);
     let manifest = lab.manifest("vms:\n  web-1: { host: kvm2, method: live }\n");
     let plan = lab.plan(&manifest);

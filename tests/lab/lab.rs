@@ -249,7 +249,7 @@ impl Lab {
         );
         let definition = self.on(there, &["virsh", "dumpxml", name, "--inactive"]);
         assert!(
-            !definition.contains("domicile"),
+            !definition.contains(domicile::model::MoveMark::NAMESPACE),
             "{name} still carries a mark"
         );
         if here == there {

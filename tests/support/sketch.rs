@@ -147,8 +147,8 @@ pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
         1 => Just(Driver::Managed)
     ];
     (
-        prop::collection::vec(host(), 1..5),
-        prop::collection::vec(vm(), 0..8),
+        prop_oneof![1 => prop::collection::vec(host(), 1..2), 12 => prop::collection::vec(host(), 2..5)],
+        prop_oneof![1 => prop::collection::vec(vm(), 0..2), 12 => prop::collection::vec(vm(), 2..9)],
         1..4u32,
         any::<bool>(),
         any::<bool>(),

@@ -84,7 +84,8 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn try_look(&mut self) -> Result<bool, CallError> {
+    /// The same for whom not knowing is no answer.
+    pub(super) fn try_look(&mut self) -> Result<bool, CallError> {
         if self.stop.is_none() && self.context.is_cancelled() {
             self.stop = Some(Stop::Cancelled);
             if self.is_post_copy {
@@ -96,7 +97,14 @@ impl<'a> Follower<'a> {
         let Some(guest) = self.guest()? else {
             return Ok(false);
         };
-        let job = guest.call(|domain| ffi::job_stats(domain, 0))?;
+        let job = match guest.call(|domain| ffi::job_stats(domain, 0)) {
+            Ok(job) => job,
+            // It has just gone, or was switched off.
+            Err(error) if error.is_no_domain() || error.is(sys::VIR_ERR_OPERATION_INVALID) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
         if !is_migration_out(&job) {
             return Ok(false);
         }
@@ -104,11 +112,13 @@ impl<'a> Follower<'a> {
             self.abort();
         }
         self.tell(&job);
-        let phase = match job.values.number("memory_processed") {
-            None | Some(0) => Phase::Disks,
-            Some(_) => Phase::Memory,
+        let number = |name: &str| job.values.number(name).unwrap_or(0);
+        let phase = match (number("memory_processed"), number("data_total")) {
+            (0, 0) => Phase::Beginning,
+            (0, _) => Phase::Disks,
+            _ => Phase::Memory,
         };
-        let left = job.values.number("data_remaining").unwrap_or(0);
+        let left = number("data_remaining");
         let rung = self.ladder.look(phase, left, self.began.elapsed());
         if let Some(rung) = rung.filter(|_| self.stop.is_none() && !self.is_post_copy) {
             self.climb(rung);

@@ -7,6 +7,8 @@ use crate::desired::OnStall;
 /// Which part of a migration is under way. What is left of one says nothing about the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The two sides get ready.
+    Beginning,
     /// Disks are copied.
     Disks,
     /// Memory is carried, over and over what the guest changes meanwhile.
@@ -33,7 +35,7 @@ impl Ladder {
         Self {
             rungs: rungs.iter().rev().copied().collect(),
             patience,
-            phase: Phase::Disks,
+            phase: Phase::Beginning,
             least: u64::MAX,
             since: Duration::ZERO,
         }
@@ -41,7 +43,7 @@ impl Ladder {
 
     /// Takes note of what is left at a moment, counted from the start; returns the rung that is due.
     pub(super) fn look(&mut self, phase: Phase, left: u64, now: Duration) -> Option<OnStall> {
-        if phase != self.phase || left < self.least {
+        if phase == Phase::Beginning || phase != self.phase || left < self.least {
             self.phase = phase;
             self.least = left;
             self.since = now;
@@ -51,7 +53,12 @@ impl Ladder {
             return None;
         }
         self.since = now;
-        self.rungs.pop()
+        // What has to do with memory alone is kept for later while disks are copied.
+        let helps = |rung: &OnStall| {
+            phase == Phase::Memory || !matches!(rung, OnStall::AutoConverge | OnStall::PostCopy)
+        };
+        let place = self.rungs.iter().rposition(helps)?;
+        Some(self.rungs.remove(place))
     }
 }
 
@@ -90,6 +97,25 @@ mod tests {
                 (20, OnStall::PostCopy),
                 (30, OnStall::Abort)
             ]
+        );
+    }
+
+    #[test]
+    fn getting_ready_is_no_stall_and_disks_leave_alone_what_is_for_memory() {
+        let rungs = [OnStall::PostCopy, OnStall::Pause];
+        let mut ladder = Ladder::new(&rungs, seconds(10));
+        assert_eq!(ladder.look(Phase::Beginning, 0, seconds(0)), None);
+        assert_eq!(ladder.look(Phase::Beginning, 0, seconds(50)), None);
+        assert_eq!(ladder.look(Phase::Disks, 9, seconds(51)), None);
+        assert_eq!(
+            ladder.look(Phase::Disks, 9, seconds(62)),
+            Some(OnStall::Pause)
+        );
+        assert_eq!(ladder.look(Phase::Disks, 9, seconds(73)), None);
+        assert_eq!(ladder.look(Phase::Memory, 9, seconds(74)), None);
+        assert_eq!(
+            ladder.look(Phase::Memory, 9, seconds(84)),
+            Some(OnStall::PostCopy)
         );
     }
 

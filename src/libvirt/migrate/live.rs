@@ -13,7 +13,7 @@ use super::transfer::{Order, transfer};
 use crate::definition::Rewrite;
 use crate::hypervisor::Outcome;
 use crate::libvirt::context::Context;
-use crate::libvirt::define::{MIGRATABLE, expect_free, expect_paths, rewritten};
+use crate::libvirt::define::{MIGRATABLE, expect_free, expect_paths, expect_targets, rewritten};
 use crate::libvirt::domain::{Guest, State};
 use crate::libvirt::error::CallError;
 use crate::libvirt::failure::Failure;
@@ -31,8 +31,10 @@ pub(in crate::libvirt) fn run(
     let guest = Guest::get(&context.own(route.from)?, route.vm)?;
     let before = guest.state()?;
     expect_movable(&guest, before, route)?;
-    let defined_before = expect_free(&context.work(route.to)?, route.vm, guest.uuid())?;
+    let destination = context.work(route.to)?;
+    let defined_before = expect_free(&destination, route.vm, guest.uuid())?;
     let definitions = definitions(&guest, &options.rewrite)?;
+    expect_targets(&destination, &definitions.persistent, &options.disks)?;
     let autostart = guest.call(Domain::autostart)?;
     if before.is_running() {
         let longest = options.max_downtime.0;

@@ -13,7 +13,7 @@ use super::settle::{Settled, settle};
 use super::transfer::{Order, transfer};
 use crate::hypervisor::Outcome;
 use crate::libvirt::context::Context;
-use crate::libvirt::define::{expect_free, expect_paths};
+use crate::libvirt::define::{expect_free, expect_paths, expect_targets, rewritten};
 use crate::libvirt::domain::Guest;
 use crate::libvirt::failure::Failure;
 use crate::libvirt::mark;
@@ -27,7 +27,10 @@ pub(in crate::libvirt) fn run(
     options: &MigrationOptions,
 ) -> Result<Outcome, Failure> {
     let guest = Guest::get(&context.own(route.from)?, route.vm)?;
-    let defined_before = expect_free(&context.work(route.to)?, route.vm, guest.uuid())?;
+    let destination = context.work(route.to)?;
+    let defined_before = expect_free(&destination, route.vm, guest.uuid())?;
+    let definition = rewritten(route.from, &guest.definition()?, &options.rewrite)?;
+    expect_targets(&destination, &definition, &options.disks)?;
     let autostart = guest.call(Domain::autostart)?;
     // One that an apply which was killed has started for this is taken as it is.
     if !mark::is_carried(&guest)? {

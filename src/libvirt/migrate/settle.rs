@@ -28,6 +28,9 @@ use crate::model::HostName;
 /// How long both sides may take to come to rest once no migration is under way.
 const REST_WITHIN: Duration = Duration::from_secs(45);
 
+/// How far apart two looks are that must show the same.
+const LOOK_TWICE: Duration = Duration::from_secs(1);
+
 /// Where the VM is.
 pub(super) enum Settled {
     /// At the destination; the source knows nothing of it any more.
@@ -79,16 +82,32 @@ pub(super) fn settle(
     follower: &mut Follower,
 ) -> Result<Settled, Failure> {
     let mut resting_since = Instant::now();
+    let mut seen_before = None;
     loop {
-        let here = seen(context, route.from, uuid).map_err(|error| silent(route, &error))?;
-        if follower.look() {
-            resting_since = Instant::now();
+        if Context::insist(|| follower.try_look()).map_err(|error| silent(route, &error))? {
+            (resting_since, seen_before) = (Instant::now(), None);
             thread::sleep(LOOK_AGAIN);
             continue;
         }
+        // Only now: what was seen while it was under way may be over.
+        let here = seen(context, route.from, uuid).map_err(|error| silent(route, &error))?;
         let there = seen(context, route.to, uuid).map_err(|error| silent(route, &error))?;
         let state = |seen: &Option<(Guest, State)>| seen.as_ref().map(|(_, state)| *state);
-        match (judge(state(&here), state(&there)), here, there) {
+        let states = (state(&here), state(&there));
+        let verdict = judge(states.0, states.1);
+        let is_at_rest = match verdict {
+            Verdict::Stayed => there.is_none(),
+            Verdict::Arrived => here.is_none(),
+            _ => false,
+        };
+        // libvirt may still be at it: between its last steps no job shows. What is to be changed must look the same
+        // twice.
+        if !is_at_rest && seen_before != Some(states) {
+            seen_before = Some(states);
+            thread::sleep(LOOK_TWICE);
+            continue;
+        }
+        match (verdict, here, there) {
             (Verdict::Torn, ..) => return Err(power::torn(route.from, route.vm)),
             (Verdict::Arrived, here, Some((there, _))) => {
                 if let Some((here, _)) = here {
@@ -96,17 +115,17 @@ pub(super) fn settle(
                 }
                 return Ok(Settled::Arrived(there));
             }
-            (Verdict::EndSource, Some((here, _)), _) => {
-                here.call(Domain::destroy)?;
-            }
-            (Verdict::Resume, Some((here, state)), there) => {
-                if mark::is_carried(&here)? {
-                    return stayed(here, state, there, defined_before);
-                }
-                here.call(Domain::resume)?;
-            }
             (Verdict::Stayed, Some((here, state)), there) => {
                 return stayed(here, state, there, defined_before);
+            }
+            (Verdict::Resume, Some((here, state)), there) if mark::is_carried(&here)? => {
+                return stayed(here, state, there, defined_before);
+            }
+            (Verdict::Resume, Some((here, _)), _) => {
+                here.call(Domain::resume)?;
+            }
+            (Verdict::EndSource, Some((here, _)), _) => {
+                here.call(Domain::destroy)?;
             }
             (Verdict::Wait, here, there) if resting_since.elapsed() > REST_WITHIN => {
                 end_what_never_ran(route, here.as_ref(), there.as_ref())?;
@@ -114,6 +133,7 @@ pub(super) fn settle(
             (Verdict::Wait, ..) => thread::sleep(LOOK_AGAIN),
             (_, here, there) => return Err(unclear(route, here.as_ref(), there.as_ref())),
         }
+        seen_before = None;
     }
 }
 

@@ -5,34 +5,73 @@ use crate::render::Role;
 use crate::render::page::{Page, Span, plain};
 use crate::render::style::severity;
 
-/// Writes every finding in the plan's order, the gravest first.
+/// Writes every finding in the plan's order, the gravest first; those of one rule with one remedy stand together.
 pub(super) fn findings(page: &mut Page<'_>, findings: &[Finding]) {
     if findings.is_empty() {
         return;
     }
     page.blank();
-    page.line(
-        0,
-        0,
-        &[(Role::Heading, format!("Findings ({}):", findings.len()))],
-    );
+    let heading = format!("Findings ({}):", findings.len());
+    page.line(0, 0, &[(Role::Heading, heading)]);
+    for group in groups(findings) {
+        match group.as_slice() {
+            [] => {}
+            [only] => {
+                let about = about(only).map(|about| (Role::Aside, format!("({about})")));
+                page.line(2, 4, &spans(only, about));
+                page.line(4, 4, &[plain(only.message.as_str())]);
+                remedy(page, only);
+            }
+            [first, ..] => {
+                let count = (Role::Aside, format!("({} times)", group.len()));
+                page.line(2, 4, &spans(first, Some(count)));
+                for finding in &group {
+                    let about = about(finding).map(|about| (Role::Aside, format!("{about}:")));
+                    let mut line: Vec<Span> = about.into_iter().collect();
+                    line.push(plain(finding.message.as_str()));
+                    page.line(4, 6, &line);
+                }
+                remedy(page, first);
+            }
+        }
+    }
+}
+
+/// Findings that differ only in whom they are about, in order of the first of each group.
+fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in findings {
-        let (word, role) = severity(finding.severity);
-        let mut spans: Vec<Span> = vec![(role, format!("{word} {}", finding.code))];
-        let vm = finding.vm.as_ref().map(|vm| format!("VM {vm}"));
-        let host = finding.host.as_ref().map(|host| format!("host {host}"));
-        let about: Vec<String> = vm.into_iter().chain(host).collect();
-        if !about.is_empty() {
-            spans.push((Role::Aside, format!("({})", about.join(", "))));
+        let kin = |group: &&mut Vec<&Finding>| {
+            group.first().is_some_and(|first| {
+                first.severity == finding.severity
+                    && first.code == finding.code
+                    && first.remedy == finding.remedy
+            })
+        };
+        match groups.iter_mut().find(kin) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
         }
-        page.line(2, 4, &spans);
-        page.line(4, 4, &[plain(finding.message.as_str())]);
-        if !finding.remedy.is_empty() {
-            page.line(
-                4,
-                6,
-                &[(Role::Aside, "->".into()), plain(finding.remedy.as_str())],
-            );
-        }
+    }
+    groups
+}
+
+fn spans(finding: &Finding, behind: Option<Span>) -> Vec<Span> {
+    let (word, role) = severity(finding.severity);
+    let head = (role, format!("{word} {}", finding.code));
+    [head].into_iter().chain(behind).collect()
+}
+
+fn about(finding: &Finding) -> Option<String> {
+    let vm = finding.vm.as_ref().map(|vm| format!("VM {vm}"));
+    let host = finding.host.as_ref().map(|host| format!("host {host}"));
+    let parts: Vec<String> = vm.into_iter().chain(host).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn remedy(page: &mut Page<'_>, finding: &Finding) {
+    if !finding.remedy.is_empty() {
+        let arrow = (Role::Aside, "->".to_owned());
+        page.line(4, 7, &[arrow, plain(finding.remedy.as_str())]);
     }
 }
