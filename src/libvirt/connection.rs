@@ -80,6 +80,7 @@ impl Connection {
                 host: host.clone(),
                 code: virt_sys::VIR_ERR_NO_CONNECT,
                 domain: virt_sys::VIR_FROM_RPC,
+                errno: 0,
                 message: format!(
                     "no answer from {shown} within {}",
                     crate::model::Millis::from(within)

@@ -3,6 +3,7 @@
 use virt::error::Error;
 use virt_sys as sys;
 
+use super::ffi;
 use crate::model::HostName;
 
 /// A libvirt call that failed.
@@ -15,17 +16,20 @@ pub(super) struct CallError {
     pub(super) code: u32,
     /// libvirt's number for the part of it that failed (`virErrorDomain`).
     pub(super) domain: u32,
+    /// The system's number where a system call failed (`errno`), else 0.
+    pub(super) errno: i32,
     /// libvirt's words on one line, or ours where the call never reached libvirt.
     pub(super) message: String,
 }
 
 impl CallError {
-    /// What libvirt reported for a call to this host.
+    /// What libvirt reported for a call to this host, on the thread that made it and before any other call.
     pub(super) fn new(host: &HostName, error: &Error) -> Self {
         Self {
             host: host.clone(),
             code: error.code().to_raw(),
             domain: error.domain().to_raw(),
+            errno: ffi::errno_of_last_error(error.code().to_raw()),
             message: one_line(error.message()),
         }
     }
@@ -36,6 +40,7 @@ impl CallError {
             host: host.clone(),
             code: sys::VIR_ERR_INTERNAL_ERROR,
             domain: sys::VIR_FROM_NONE,
+            errno: 0,
             message: message.into(),
         }
     }
@@ -53,6 +58,11 @@ impl CallError {
     /// Whether the pool has no volume of that name.
     pub(super) fn is_no_volume(&self) -> bool {
         self.is(sys::VIR_ERR_NO_STORAGE_VOL)
+    }
+
+    /// Whether the file that the host was to open is not there.
+    pub(super) fn is_no_file(&self) -> bool {
+        self.is(sys::VIR_ERR_SYSTEM_ERROR) && self.errno == libc::ENOENT
     }
 
     /// Whether the failure may lie in the way to the daemon, so that nothing is known of what became of the call.

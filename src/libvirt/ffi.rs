@@ -63,6 +63,19 @@ fn checked(result: c_int) -> Result<c_int, Error> {
     }
 }
 
+/// The system's number in this thread's last error, which the `virt` crate leaves out; 0 where there is none, or where
+/// another call has since put a different error there.
+pub(super) fn errno_of_last_error(code: u32) -> i32 {
+    // SAFETY: libvirt returns null or its record of this thread, good until this thread's next call.
+    let error = unsafe { sys::virGetLastError().as_ref() };
+    match error {
+        Some(error) if code == sys::VIR_ERR_SYSTEM_ERROR && error.code == code.cast_signed() => {
+            error.int1
+        }
+        _ => 0,
+    }
+}
+
 /// Bulk facts about domains (`virConnectGetAllDomainStats`). The `virt` crate leaks the records and leaves them
 /// unparsed. `flags` are of `virConnectGetAllDomainStatsFlags`, `what` of `virDomainStatsTypes`.
 pub(super) fn all_domain_stats(

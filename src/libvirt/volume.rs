@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::error::CallError;
 use super::failure::Failure;
 use super::volume_xml::{self, VolumeFacts};
+use crate::definition::xml;
 use crate::model::{Bytes, PoolName, VolumeName, VolumeRef};
 use crate::plan::VolumeSpec;
 
@@ -103,14 +104,14 @@ impl Pool {
         }
     }
 
-    /// The XML of each of its volumes. One that vanishes meanwhile is left out.
+    /// The XML of each of its volumes. One that has vanished, with libvirt's knowledge or without, is left out.
     pub(super) fn all_facts(&self) -> Result<Vec<VolumeFacts>, Failure> {
         let volumes = self.connection.call(|_| self.handle.list_all_volumes(0))?;
         let mut all = Vec::new();
         for volume in volumes {
             match self.connection.call(|_| volume.xml_desc(0)) {
                 Ok(xml) => all.push(parsed(&self.connection, &xml)?),
-                Err(error) if error.is_no_volume() => {}
+                Err(error) if error.is_no_volume() || error.is_no_file() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -127,6 +128,23 @@ impl Pool {
         let (name, room) = (&self.name, Bytes(info.available));
         let why = format!("pool {name} has room for {room}, and {bytes} are to be copied there");
         Err(Failure::on(&self.connection.host, why).with_help("Make room there, then plan again."))
+    }
+
+    /// What a new volume is to occupy: nothing, but in pools of devices all of it, since libvirt makes a volume group's
+    /// volume with less a snapshot that overflows.
+    fn allocation_of(&self, spec: &VolumeSpec) -> Result<Bytes, Failure> {
+        let xml = self.connection.call(|_| self.handle.xml_desc(0))?;
+        let document = xml::parse(&xml, "pool").map_err(|problem| {
+            let why = format!("cannot understand the XML of pool {}: {problem}", self.name);
+            Failure::on(&self.connection.host, why)
+        })?;
+        let kind = document.root_element().attribute("type");
+        let of_devices = matches!(kind, Some("logical" | "disk"));
+        Ok(if of_devices {
+            spec.capacity
+        } else {
+            Bytes::ZERO
+        })
     }
 
     /// Creates the volume and proves that it is what was asked for; else removes it again. `as_raw` creates a raw
@@ -146,7 +164,7 @@ impl Pool {
             vessel.capacity = length;
             vessel.backing = None;
         }
-        let xml = volume_xml::of_new(&vessel);
+        let xml = volume_xml::of_new(&vessel, self.allocation_of(&vessel)?);
         let created = self
             .connection
             .call(|_| StorageVol::create_xml(&self.handle, &xml, 0));

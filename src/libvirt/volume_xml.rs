@@ -57,8 +57,8 @@ fn format(element: Node<'_, '_>) -> VolumeFormat {
     VolumeFormat::from_libvirt(name.unwrap_or("raw"))
 }
 
-/// The XML for `virStorageVolCreateXML`: the exact capacity and nothing allocated.
-pub(super) fn of_new(spec: &VolumeSpec) -> String {
+/// The XML for `virStorageVolCreateXML`: the exact capacity, and so much of it allocated.
+pub(super) fn of_new(spec: &VolumeSpec, allocation: Bytes) -> String {
     let format = spec.format.as_str();
     // Without a version libvirt may choose 0.10, which cannot mark a range of an overlay as zero.
     let version = match spec.format {
@@ -76,10 +76,11 @@ pub(super) fn of_new(spec: &VolumeSpec) -> String {
             )
         });
     format!(
-        "<volume><name>{}</name><capacity unit='bytes'>{}</capacity><allocation unit='bytes'>0</allocation>\
+        "<volume><name>{}</name><capacity unit='bytes'>{}</capacity><allocation unit='bytes'>{}</allocation>\
          <target><format type='{}'/>{version}</target>{backing}</volume>",
         escaped(spec.at.volume.as_str()),
         spec.capacity.0,
+        allocation.0,
         escaped(format),
     )
 }
@@ -155,10 +156,10 @@ mod tests {
             capacity: Bytes(1025),
             backing: Some(("/srv/<base>".into(), VolumeFormat::Raw)),
         };
-        let xml = of_new(&spec).replace("<target>", "<target><path>/x</path>");
+        let xml = of_new(&spec, Bytes(512)).replace("<target>", "<target><path>/x</path>");
         let facts = read(&xml).unwrap();
         assert_eq!(facts.capacity, Bytes(1025));
-        assert_eq!(facts.allocation, Bytes(0));
+        assert_eq!(facts.allocation, Bytes(512));
         assert_eq!(facts.backing, spec.backing);
         assert_eq!(facts.name, "a&b <'1'>.qcow2");
     }

@@ -151,6 +151,7 @@ mod tests {
             host: HostName::new("kvm1").unwrap(),
             code,
             domain,
+            errno: 0,
             message: message.into(),
         };
         is_out_of_reach(&error, "qemu+tcp://kvm2/system")
