@@ -84,9 +84,13 @@ pub(in crate::libvirt) fn adopt(context: &Context, route: Route) -> Result<Outco
         Some(here) => here.call(Domain::autostart)?,
         None => false,
     };
+    let defined_before = match &there {
+        Some(there) => there.state()?.is_off(),
+        None => false,
+    };
     // Whoever began it chose the ladder; this one only waits.
     let mut follower = Follower::new(context, route, uuid, &[], Duration::MAX);
-    match settle(context, route, uuid, false, &mut follower)? {
+    match settle(context, route, uuid, defined_before, &mut follower)? {
         Settled::Arrived(there) => {
             let state = there.state()?;
             if state.is_off() {
@@ -142,7 +146,8 @@ pub(super) fn with_cause(failure: Failure, cause: Option<&CallError>) -> Failure
     }
 }
 
-fn expect_persistent(there: &Guest, route: Route) -> Result<(), Failure> {
+/// Proves that the VM outlives its running there.
+pub(super) fn expect_persistent(there: &Guest, route: Route) -> Result<(), Failure> {
     if there.is_persistent()? {
         return Ok(());
     }

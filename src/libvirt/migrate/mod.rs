@@ -2,6 +2,9 @@
 //!
 //! A migration that fails, or whose end nobody heard, may leave the VM in many states on two hosts. So what a call
 //! says is never the last word: [`settle`] asks both hosts what is, until the VM is in one place.
+//!
+//! What a disk never held is not sent. A qcow2 volume at the destination stays as small as its original; a raw one ends
+//! up occupying all of its capacity, since QEMU writes zeros there where the original has holes.
 
 mod follow;
 mod ladder;

@@ -8,7 +8,7 @@ use virt_sys as sys;
 
 use super::Route;
 use super::follow::{Follower, Stop};
-use super::live::{definitions, measured, with_cause};
+use super::live::{definitions, expect_persistent, measured, with_cause};
 use super::settle::{Settled, settle};
 use super::transfer::{Order, transfer};
 use crate::hypervisor::Outcome;
@@ -40,21 +40,18 @@ pub(in crate::libvirt) fn run(
         context.expect_not_cancelled()?;
         guest.call(|domain| domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED))?;
         if let Err(failure) = mark::set_carried(&guest) {
-            return Err(ended_at_source(&guest, failure));
+            return Err(ended_at_source(&guest, route, failure));
         }
     }
     let carried = carry(context, route, &guest, options, defined_before);
     let (there, outcome) = match carried {
         Ok(arrived) => arrived,
-        Err(Trouble::Stayed(here, failure)) => return Err(ended_at_source(&here, failure)),
+        Err(Trouble::Stayed(here, failure)) => return Err(ended_at_source(&here, route, failure)),
         Err(Trouble::Unknown(failure)) => return Err(failure),
     };
-    there.call(Domain::destroy)?;
-    there.expect_off(route.vm)?;
-    if !there.is_persistent()? {
-        let why = format!("{} is gone from there after it was ended", route.vm);
-        return Err(Failure::on(route.to, why));
-    }
+    // Without a definition there, ending it would be the end of the VM.
+    expect_persistent(&there, route)?;
+    end(&there, route)?;
     let definition = there.xml(sys::VIR_DOMAIN_XML_INACTIVE)?;
     expect_paths(route.to, route.vm, &definition, &options.rewrite)?;
     if autostart {
@@ -115,17 +112,22 @@ fn carry(
     }
 }
 
+/// Ends an instance that stands still. One that somebody has resumed meanwhile is left alone: it has executed.
+fn end(guest: &Guest, route: Route) -> Result<(), Failure> {
+    let state = guest.state()?;
+    if state.is_paused() {
+        guest.call(Domain::destroy)?;
+    } else if !state.is_off() {
+        let why = format!("{} is {state}, though it was only to be carried", route.vm);
+        return Err(Failure::on(guest.host(), why).with_help("Plan again."));
+    }
+    guest.expect_off(route.vm)
+}
+
 /// Ends the paused VM at the source, so that it is off as before.
-fn ended_at_source(guest: &Guest, failure: Failure) -> Failure {
-    let off = guest.state().and_then(|state| {
-        if state.is_off() {
-            Ok(())
-        } else {
-            guest.call(Domain::destroy)
-        }
-    });
-    match off {
+fn ended_at_source(guest: &Guest, route: Route, failure: Failure) -> Failure {
+    match end(guest, route) {
         Ok(()) => failure,
-        Err(error) => failure.and(format!("it is left paused: {error}")),
+        Err(error) => failure.and(format!("it is not off as it was: {}", error.why())),
     }
 }
