@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::intent::Intent;
+use super::intent::{Intent, Transfer};
 use super::place::Way;
 use crate::desired::Desired;
-use crate::model::{HostName, PoolName, VolumeRef};
+use crate::model::{Bytes, HostName, PoolName, VolumeFormat, VolumeRef};
 use crate::observed::{Host, Observed, Vm};
 use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource, Slot};
 
@@ -66,7 +66,7 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
     for disk in intent.disks.iter().filter(|disk| disk.carry.is_copied()) {
         if let Some(to) = &disk.to {
             let bytes = pools.entry(pool(&intent.way, to)).or_default();
-            *bytes = bytes.saturating_add(disk.allocation.0);
+            *bytes = bytes.saturating_add(occupied(intent, disk).0);
         }
     }
     // What an earlier apply wrote there goes first, and its room is this move's.
@@ -77,6 +77,17 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
     }
     takes.extend(pools);
     takes
+}
+
+/// What a disk's copy comes to occupy. QEMU writes zeros into a raw volume where the original has holes, so a raw disk
+/// that it copies takes all of its capacity; a stream leaves holes holes.
+fn occupied(intent: &Intent<'_>, disk: &DiskPlacement) -> Bytes {
+    let by_qemu = intent.transfer != Transfer::Stream;
+    if by_qemu && disk.format == VolumeFormat::Raw {
+        disk.capacity.max(disk.allocation)
+    } else {
+        disk.allocation
+    }
 }
 
 /// The room that the prelude's deletions of half-written copies will give back, by the reading.
@@ -157,7 +168,7 @@ fn machine_capacities(desired: &Desired, name: &HostName, host: &Host) -> Vec<Ca
     let memory = Capacity {
         resource: Resource::Memory(name.clone()),
         limit: host.memory.minus(reserve.memory).0,
-        used: active().map(|vm| vm.memory).sum::<crate::model::Bytes>().0,
+        used: active().map(|vm| vm.memory).sum::<Bytes>().0,
     };
     let processors = f64::from(host.cpus.saturating_sub(reserve.vcpus));
     #[expect(

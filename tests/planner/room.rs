@@ -1,6 +1,6 @@
 //! Room at every moment, and order where there is little of it.
 
-use domicile::model::{Bytes, DiskTarget};
+use domicile::model::{Bytes, DiskTarget, VolumeFormat};
 use domicile::plan::{Action, Plan, StepId, Why};
 
 use super::fleet::{Fleet, GIB, blocks, pool_name};
@@ -140,4 +140,20 @@ fn a_drain_of_a_large_fleet_is_planned_in_one_go() {
     }
     let plan = fleet.plan();
     assert_eq!((plan.moves.len(), plan.is_blocked()), (200, false));
+}
+
+#[test]
+fn a_raw_disk_that_qemu_copies_needs_room_for_all_of_it() {
+    let mut fleet = Fleet::new(2, 64);
+    let vm = fleet.vm("kvm1", "web", 1);
+    vm.detail.as_mut().unwrap().disks[0].format = VolumeFormat::Raw;
+    fleet.wants("web", "kvm2");
+    // A gigabyte is written of ten.
+    fleet
+        .host("kvm2")
+        .pools
+        .get_mut("default")
+        .unwrap()
+        .available = Bytes(5 * GIB);
+    assert_eq!(blocks(&fleet.plan()), ["pool-space"]);
 }
