@@ -74,7 +74,10 @@ fn only_vms_that_were_asked_for_and_their_volumes_are_looked_into() {
         .filter(|(_, volume)| volume.detail.is_some())
         .map(|(name, _)| name.as_str())
         .collect();
-    assert_eq!(known, ["base.qcow2", "root.raw", "web-1.qcow2"]);
+    assert_eq!(
+        known,
+        ["base.qcow2", "forged.raw", "root.raw", "web-1.qcow2"]
+    );
 }
 
 #[test]
@@ -120,6 +123,16 @@ fn a_volume_has_its_path_and_a_foreign_file_has_no_volume() {
     assert_eq!(volume_of(vdc), None);
     assert!(vdc.capacity.is_some(), "libvirt looks at it by itself");
     assert_eq!(disk(web, "hda").path, None);
+}
+
+#[test]
+fn a_guest_cannot_make_its_raw_disk_stand_on_a_file_of_the_host() {
+    let host = full();
+    let vdd = disk(&host.vms["web-1"], "vdd");
+    assert_eq!(volume_of(vdd), Some(("default", "forged.raw")));
+    assert_eq!(vdd.backing, []);
+    assert_ne!(vdd.capacity, Some(Bytes(5)));
+    assert!(vdd.capacity.is_some());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::questions::Questions;
 use super::storage::Storage;
 use crate::libvirt::ffi;
 use crate::model::{BackingLayer, Bytes, PoolName, VolumeFormat, VolumeName};
-use crate::observed::Disk;
+use crate::observed::{Disk, VolumeDetail};
 
 /// The longest chain that is followed: libvirt's own limit.
 const CHAIN_MAX: usize = 200;
@@ -38,7 +38,15 @@ pub(super) fn resolve(questions: &Questions, domain: &Domain, storage: &Storage,
         .take()
         .or_else(|| storage.at(disk.path.as_deref()?));
     let known = disk.volume.as_ref().and_then(|volume| storage.get(volume));
-    let detail = known.and_then(|(_, detail)| detail).cloned();
+    // The guest writes every byte of a raw disk, so that it can make the volume look like an image of any size that
+    // stands on any file. QEMU does not believe it, and neither is it believed here.
+    let forged = |found: &&VolumeDetail| {
+        disk.format == VolumeFormat::Raw && found.format != VolumeFormat::Raw
+    };
+    let detail = known
+        .and_then(|(_, detail)| detail)
+        .filter(|found| !forged(found))
+        .cloned();
     if disk.path.is_none() {
         disk.path = known.map(|(path, _)| path.to_owned());
     }
@@ -58,9 +66,9 @@ pub(super) fn resolve(questions: &Questions, domain: &Domain, storage: &Storage,
     }
 }
 
-/// A disk in no pool: libvirt itself looks at the file or device.
+/// A disk in no pool, or one that no pool tells the truth about: libvirt looks at it as the definition says.
 fn measure(questions: &Questions, domain: &Domain, disk: &mut Disk) {
-    let local = matches!(disk.source_kind.as_str(), "file" | "block");
+    let local = matches!(disk.source_kind.as_str(), "file" | "block" | "volume");
     if !local || disk.path.is_none() {
         return;
     }
@@ -102,5 +110,9 @@ fn fill(storage: &Storage, layer: &mut BackingLayer) -> Option<(String, VolumeFo
     let detail = detail?;
     layer.capacity = Some(detail.capacity);
     layer.allocation = Some(detail.allocation);
-    detail.backing.clone()
+    // What was written into a raw image is no header, whatever it looks like.
+    detail
+        .backing
+        .clone()
+        .filter(|_| layer.format != VolumeFormat::Raw)
 }

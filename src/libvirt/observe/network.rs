@@ -27,10 +27,7 @@ pub(super) fn networks(questions: &Questions) -> BTreeMap<String, bool> {
 /// it there is no way to ask for them, so that the list is empty and a gap says why.
 pub(super) fn bridges(questions: &Questions) -> Vec<String> {
     let Ok(all) = questions.call(|connect| connect.list_all_interfaces(0)) else {
-        questions.gap(
-            "its bridges cannot be listed, because its libvirt has no interface driver \
-             (on Debian the package libvirt-daemon-driver-interface)",
-        );
+        questions.gap("its bridges cannot be listed, because its libvirt has no interface driver");
         return Vec::new();
     };
     let could_be: Vec<_> = all

@@ -12,7 +12,7 @@ use super::questions::Questions;
 
 use crate::libvirt::error::one_line;
 use crate::libvirt::volume_xml;
-use crate::model::{PoolName, VolumeName};
+use crate::model::{PoolName, VolumeFormat, VolumeName};
 use crate::observed::{Pool, Volume, VolumeDetail};
 
 /// The pools of a host with the handles by which more can be asked.
@@ -105,13 +105,13 @@ fn volumes(
     Some(read.into_iter().flatten().collect())
 }
 
-/// A volume's path where its key, which the list brings along, tells it: libvirt's storage backends take the path
-/// itself for all kinds of files and for partitions, and names that make up the path for most others.
+/// A volume's path where its key, which the list brings along, tells it. libvirt's storage backends take the path
+/// itself as key for all kinds of files, for partitions and for RBD images; for logical and ZFS volumes they put the
+/// path together from the pool's and the name.
 fn known_path(pool: &PoolFacts, name: &str, key: &str) -> Option<String> {
     match pool.kind.as_str() {
         _ if key.starts_with('/') => Some(key.to_owned()),
-        "logical" => Some(format!("{}/{name}", pool.path)),
-        "zfs" => Some(format!("/dev/zvol/{key}")),
+        "logical" | "zfs" => Some(format!("{}/{name}", pool.path)),
         "rbd" => Some(key.to_owned()),
         _ => None,
     }
@@ -135,11 +135,13 @@ fn contents(
     let found = volume_xml::read(&text)
         .map_err(|error| questions.gap(format!("{called}: {error}")))
         .ok()?;
+    // What LVM calls the origin of a snapshot is no image that this one needs.
+    let is_image = found.format != VolumeFormat::Raw;
     let detail = VolumeDetail {
         format: found.format,
         capacity: found.capacity,
         allocation: found.allocation,
-        backing: found.backing,
+        backing: found.backing.filter(|_| is_image),
     };
     Some((found.path, detail))
 }
