@@ -205,6 +205,7 @@ fn why_it_stayed(
     follower: &Follower,
 ) -> Failure {
     let Route { vm, from, .. } = route;
+    let help = said.as_ref().and_then(advice);
     let said = said.map_or_else(
         || "the migration was cancelled".into(),
         |error| error.to_string(),
@@ -224,6 +225,29 @@ fn why_it_stayed(
             "Move it when it is less busy, allow more (bandwidth, max_downtime, on_stall: [post-copy]), or move it \
              cold (method: cold), which reboots it.",
         ),
-        None => Failure::new(format!("{said}; {vm} goes on at {from}")),
+        None => {
+            let failure = Failure::new(format!("{said}; {vm} goes on at {from}"));
+            match help {
+                Some(help) => failure.with_help(help),
+                None => failure,
+            }
+        }
+    }
+}
+
+/// What to do about a refusal whose reason libvirt has a code for.
+pub(super) fn advice(error: &CallError) -> Option<&'static str> {
+    match error.code {
+        sys::VIR_ERR_MIGRATE_UNSAFE => Some(
+            "libvirt doubts that both hosts see the same storage. Where they do, tell it (shared_filesystems in \
+             qemu.conf); where they do not, take `shared` off the pool, so that the disk is copied.",
+        ),
+        sys::VIR_ERR_OPERATION_TIMEOUT => {
+            Some("Another job holds the VM: see virsh domjobinfo. Plan again when it is done.")
+        }
+        sys::VIR_ERR_CPU_INCOMPATIBLE => Some(
+            "Give the VM a CPU model that both hosts have, or move it cold (method: cold), which reboots it.",
+        ),
+        _ => None,
     }
 }

@@ -8,7 +8,7 @@ use virt_sys as sys;
 
 use super::Route;
 use super::follow::{Follower, Stop};
-use super::live::{definitions, expect_persistent, measured, with_cause};
+use super::live::{advice, definitions, expect_persistent, measured, with_cause};
 use super::settle::{Settled, settle};
 use super::transfer::{Order, transfer};
 use crate::hypervisor::Outcome;
@@ -104,7 +104,10 @@ fn carry(
         Settled::Stayed(here, _) => {
             let failure = match (follower.stop(), said) {
                 (Some(Stop::Cancelled), _) => Failure::cancelled(),
-                (_, Err(error)) => error.into(),
+                (_, Err(error)) => match advice(&error) {
+                    Some(help) => Failure::from(error).with_help(help),
+                    None => error.into(),
+                },
                 (_, Ok(())) => Failure::on(route.from, "the migration ended without an effect"),
             };
             Err(Trouble::Stayed(here, failure))
