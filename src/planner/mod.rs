@@ -10,11 +10,13 @@
 //! 7. `assemble`: the plan, with an edge for each reason to wait.
 
 mod acts;
+mod alternatives;
 mod assemble;
 mod choose;
 mod derive;
 mod difference;
 mod estimate;
+mod gates;
 mod intent;
 mod place;
 mod recover;
@@ -72,7 +74,10 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         intents.extend(decision.intent);
     }
     findings.extend(gaps(observed, &intents));
-    assemble::assemble(desired, observed, intents, changes, findings)
+    let mut plan = assemble::assemble(desired, observed, intents, changes, findings);
+    plan.alternatives =
+        alternatives::alternatives(desired, observed, &settled.paused, &index, &plan.findings);
+    plan
 }
 
 fn host_findings(observed: &Observed) -> Vec<Finding> {
