@@ -5,6 +5,9 @@ mod documents;
 mod import;
 mod manifest;
 mod plan;
+mod question;
+mod running;
+mod signals;
 
 use std::fs;
 use std::path::{Path, PathBuf};
