@@ -5,6 +5,7 @@ mod documents;
 mod import;
 mod manifest;
 mod plan;
+mod planfile;
 mod question;
 mod running;
 mod signals;
