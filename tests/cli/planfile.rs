@@ -6,7 +6,7 @@ use super::Place;
 const KVM1: &str = include_str!("../data/hosts/two-pools.xml");
 
 /// A VM with one disk; a state of 1 runs, 5 is off.
-fn vm(name: &str, number: u8, state: u8) -> String {
+pub(super) fn vm(name: &str, number: u8, state: u8) -> String {
     format!(
         "  <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
     <name>{name}</name><uuid>00000000-0000-0000-0000-0000000000{number:02}</uuid>
@@ -21,8 +21,8 @@ fn vm(name: &str, number: u8, state: u8) -> String {
     )
 }
 
-/// A host with these VMs.
-fn host_has(place: &Place, vms: &[String]) {
+/// Makes a host with these VMs of `kvm1.xml`.
+pub(super) fn host_has(place: &Place, vms: &[String]) {
     place.write("kvm1.xml", &KVM1.replace("VMS", &vms.concat()));
 }
 
