@@ -38,6 +38,8 @@ pub(super) fn read(disk: Node<'_, '_>) -> Result<Disk, DefinitionError> {
         shareable: xml::child(disk, "shareable").is_some(),
         transient: xml::child(disk, "transient").is_some(),
         cache: xml::attribute_at(disk, &["driver"], "cache").map(str::to_owned),
+        startup_policy: xml::attribute_at(disk, &["source"], "startupPolicy").map(str::to_owned),
+        serial: xml::text_at(disk, &["serial"]),
     })
 }
 

@@ -6,6 +6,8 @@
 mod device;
 mod disk;
 mod mark;
+mod needs;
+mod pending;
 mod read;
 mod rewrite;
 mod splice;
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use mark::{mark_element, with_mark, without_mark};
+pub use pending::pending;
 pub use read::{Facts, Mark, read};
 pub use rewrite::rewrite;
 pub use xml::XmlError;

@@ -2,9 +2,9 @@
 
 use roxmltree::Node;
 
-use super::{DefinitionError, device, disk, mark, xml};
+use super::{DefinitionError, device, disk, mark, needs, xml};
 use crate::model::{Bytes, CpuMode, Interface, InterfaceSource, MacAddress, MoveMark, VmName};
-use crate::observed::Disk;
+use crate::observed::{Disk, Needs};
 
 /// What a definition says, without what only its host knows (sizes, which volume a path is).
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +27,11 @@ pub struct Facts {
     pub disks: Vec<Disk>,
     /// Whether a copy or an active commit of a disk is under way (`<mirror>`, only in a running VM's definition).
     pub mirror: bool,
-    /// Interfaces in order.
+    /// Interfaces in order. One that is on a network of libvirt is that, also where a running VM's definition says
+    /// which bridge or device the network gave it.
     pub interfaces: Vec<Interface>,
+    /// Bridges that its interfaces are ports of. In a running VM's definition they are there.
+    pub bridges: Vec<String>,
     /// Path of the UEFI variable store.
     pub nvram: Option<String>,
     /// Whether it has an emulated TPM.
@@ -39,6 +42,10 @@ pub struct Facts {
     pub host_devices: Vec<String>,
     /// Whether it has SPICE graphics.
     pub spice: bool,
+    /// What else it demands of its host.
+    pub needs: Needs,
+    /// Its `<cpu>` element to the letter.
+    pub cpu_xml: Option<String>,
     /// What Domicile wrote when it began to move it.
     pub mark: Mark,
 }
@@ -94,6 +101,14 @@ pub fn read(definition: &str) -> Result<Facts, DefinitionError> {
         local_paths: device::local_paths(domain),
         host_devices: device::host_devices(domain),
         spice: of_kind("graphics").any(|graphics| graphics.attribute("type") == Some("spice")),
+        bridges: of_kind("interface")
+            .filter_map(|interface| xml::attribute_at(interface, &["source"], "bridge"))
+            .map(str::to_owned)
+            .collect(),
+        needs: needs::read(domain),
+        cpu_xml: xml::child(domain, "cpu")
+            .and_then(|cpu| definition.get(cpu.range()))
+            .map(str::to_owned),
         mark: mark_of(&mark::elements(&document)),
     })
 }
@@ -129,15 +144,17 @@ fn interface_of(interface: Node<'_, '_>) -> Result<Interface, DefinitionError> {
         })?;
     let kind = interface.attribute("type").unwrap_or("unknown");
     let named = |name| xml::attribute_at(interface, &["source"], name).map(str::to_owned);
-    let source = match kind {
-        "bridge" => named("bridge").map(InterfaceSource::Bridge),
-        "network" => named("network").map(InterfaceSource::Network),
-        "direct" => named("dev").map(InterfaceSource::Direct),
+    let source = match (named("network"), kind) {
+        (Some(network), "network" | "bridge" | "direct") => Some(InterfaceSource::Network(network)),
+        (_, "bridge") => named("bridge").map(InterfaceSource::Bridge),
+        (_, "direct") => named("dev").map(InterfaceSource::Direct),
         _ => None,
     };
     Ok(Interface {
         mac: MacAddress::new(mac)?,
         source: source.unwrap_or_else(|| InterfaceSource::Other(kind.to_owned())),
+        mtu: xml::attribute_at(interface, &["mtu"], "size").and_then(|size| size.parse().ok()),
+        filter: xml::attribute_at(interface, &["filterref"], "filter").map(str::to_owned),
     })
 }
 

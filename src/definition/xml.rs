@@ -141,12 +141,23 @@ pub(crate) fn attribute_at<'a>(node: Node<'a, '_>, path: &[&str], name: &str) ->
 /// An amount as libvirt writes it: a whole number and a `unit` attribute (`virScaleInteger`), which is the given one
 /// where the attribute is missing. An amount too large to count is the largest there is.
 pub(crate) fn amount(node: Node<'_, '_>, unit_if_none: &str) -> Option<Bytes> {
-    let number: u64 = text_of(node)?.parse().ok()?;
-    let unit = node
-        .attribute("unit")
-        .unwrap_or(unit_if_none)
-        .to_ascii_lowercase();
-    let factor: u64 = match unit.as_str() {
+    scaled(
+        &text_of(node)?,
+        node.attribute("unit").unwrap_or(unit_if_none),
+    )
+}
+
+/// The same with the number in an attribute of that name.
+pub(crate) fn amount_in(node: Node<'_, '_>, name: &str, unit_if_none: &str) -> Option<Bytes> {
+    scaled(
+        node.attribute(name)?,
+        node.attribute("unit").unwrap_or(unit_if_none),
+    )
+}
+
+fn scaled(number: &str, unit: &str) -> Option<Bytes> {
+    let number: u64 = number.parse().ok()?;
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "b" | "byte" | "bytes" => 1,
         "kb" => 1_000,
         "k" | "kib" => 1 << 10,

@@ -5,12 +5,13 @@
     reason = "these are the C functions that have no safe binding"
 )]
 
-use std::ffi::{CString, c_int, c_uint};
+use std::ffi::{CStr, CString, c_int, c_uint};
 use std::ptr;
 
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
+use virt::secret::Secret;
 use virt::stream::Stream;
 use virt_sys as sys;
 
@@ -88,9 +89,41 @@ pub(super) fn all_domain_stats(
     let count = checked(unsafe {
         sys::virConnectGetAllDomainStats(connect.as_ptr(), what, &raw mut records, flags)
     })?;
+    // SAFETY: libvirt filled the list with so many records and nothing else holds it.
+    Ok(unsafe { taken(records, count) })
+}
+
+/// Facts about these domains of one connection (`virDomainListGetStats`), which the `virt` crate does not bind. `flags`
+/// are of `virConnectGetAllDomainStatsFlags`, `what` of `virDomainStatsTypes`.
+pub(super) fn domain_list_stats(
+    domains: &[&Domain],
+    what: u32,
+    flags: u32,
+) -> Result<Vec<DomainStats>, Error> {
+    if domains.is_empty() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the domains outlive the list of their handles.
+    let all = domains.iter().map(|domain| unsafe { domain.as_ptr() });
+    let mut handles: Vec<sys::virDomainPtr> = all.chain([ptr::null_mut()]).collect();
+    let mut records: *mut sys::virDomainStatsRecordPtr = ptr::null_mut();
+    // SAFETY: the domains live through the call, their list ends with null, `records` receives a list that is freed
+    // below.
+    let count = checked(unsafe {
+        sys::virDomainListGetStats(handles.as_mut_ptr(), what, &raw mut records, flags)
+    })?;
+    // SAFETY: libvirt filled the list with so many records and nothing else holds it.
+    Ok(unsafe { taken(records, count) })
+}
+
+/// What is in a list of records, which is freed.
+///
+/// # Safety
+/// `records` is a list that libvirt allocated, of `count` records.
+unsafe fn taken(records: *mut sys::virDomainStatsRecordPtr, count: c_int) -> Vec<DomainStats> {
     let mut all = Vec::new();
     for index in 0..usize::try_from(count).unwrap_or_default() {
-        // SAFETY: libvirt filled `count` records; each domain gets a reference of its own before the list goes.
+        // SAFETY: the caller promises `count` records; each domain gets a reference of its own before the list goes.
         let stats = unsafe {
             let record = *records.add(index);
             sys::virDomainRef((*record).dom);
@@ -103,7 +136,7 @@ pub(super) fn all_domain_stats(
     }
     // SAFETY: the list came from libvirt and nothing borrows from it any more.
     unsafe { sys::virDomainStatsRecordListFree(records) };
-    Ok(all)
+    all
 }
 
 /// State and reason of a domain as libvirt's numbers (`virDomainGetState`). The `virt` crate drops its error.
@@ -260,6 +293,19 @@ pub(super) fn block_info(domain: &Domain, disk: &str) -> Result<(u64, u64), Erro
     Ok((info.capacity, info.allocation))
 }
 
+/// The name under which a secret is used (`virSecretGetUsageID`), kept in the handle. The `virt` crate frees what
+/// belongs to the handle.
+pub(super) fn secret_usage(secret: &Secret) -> Option<String> {
+    // SAFETY: the secret lives through the call, which returns null or a text of the secret's own.
+    let usage = unsafe { sys::virSecretGetUsageID(secret.as_ptr()) };
+    if usage.is_null() {
+        return None;
+    }
+    // SAFETY: the text is not null, ends with a null byte and lives as long as the secret.
+    let usage = unsafe { CStr::from_ptr(usage) };
+    Some(usage.to_string_lossy().into_owned())
+}
+
 /// Receives from a stream up to the end of the buffer or the next hole (`virStreamRecvFlags`).
 pub(super) fn receive(stream: &Stream, buffer: &mut [u8]) -> Result<Received, Error> {
     // SAFETY: the stream lives through the call, which writes at most the buffer's length into it.
@@ -335,6 +381,18 @@ mod tests {
             first.values.number("state.state"),
             Some(u64::from(sys::VIR_DOMAIN_RUNNING))
         );
+    }
+
+    #[test]
+    fn facts_about_some_domains_name_them() {
+        let connect = Connect::open(Some("test:///default")).unwrap();
+        let domain = connect.lookup_domain_by_name("test").unwrap();
+        let some = domain_list_stats(&[&domain], sys::VIR_DOMAIN_STATS_STATE, 0).unwrap();
+        assert_eq!(some.len(), 1);
+        assert_eq!(some[0].domain.name().unwrap(), "test");
+        assert!(some[0].values.number("state.state").is_some());
+        let none = domain_list_stats(&[], sys::VIR_DOMAIN_STATS_STATE, 0).unwrap();
+        assert!(none.is_empty());
     }
 
     #[test]

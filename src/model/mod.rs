@@ -1,10 +1,12 @@
 //! The nouns and quantities of Domicile, checked when they are made. No I/O, no YAML, no libvirt.
 
+mod host;
 mod name;
 mod quantity;
 mod vm;
 mod volume;
 
+pub use host::OsFamily;
 pub use name::{
     ClusterName, DiskTarget, HostName, InvalidName, MacAddress, NetworkName, PoolName, VmName,
     VolumeName,

@@ -68,7 +68,7 @@ pub enum DiskDevice {
 }
 
 /// How the guest's CPU is chosen (libvirt's `<cpu mode>`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CpuMode {
     /// A named model with features.
@@ -80,6 +80,7 @@ pub enum CpuMode {
     /// As much as the host can give, under emulation.
     Maximum,
     /// No `<cpu>` in the definition: QEMU's default.
+    #[default]
     Default,
 }
 
@@ -127,6 +128,12 @@ pub struct Interface {
     pub mac: MacAddress,
     /// What it is connected to.
     pub source: InterfaceSource,
+    /// Its MTU in bytes, where the definition names one (`<mtu size>`).
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// The network filter of libvirt that its traffic goes through (`<filterref filter>`).
+    #[serde(default)]
+    pub filter: Option<String>,
 }
 
 /// A job that libvirt runs on a VM.

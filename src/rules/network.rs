@@ -53,12 +53,11 @@ pub enum NetworkFault {
 fn exists(host: &observed::Host, source: &InterfaceSource) -> Result<(), NetworkFault> {
     match source {
         InterfaceSource::Bridge(name) => {
-            // A host whose bridges could not be listed says so in its gaps; libvirt itself then decides.
-            let unknown = host.bridges.is_empty() && !host.gaps.is_empty();
-            if unknown || host.bridges.contains(name) {
-                Ok(())
-            } else {
+            // Where the bridges of the host are unknown, libvirt itself decides.
+            if host.has_bridge(name) == Some(false) {
                 Err(NetworkFault::Absent { name: name.clone() })
+            } else {
+                Ok(())
             }
         }
         InterfaceSource::Network(name) => match host.networks.get(name) {

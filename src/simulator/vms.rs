@@ -80,7 +80,14 @@ impl World {
         let was_active = found.power.is_active();
         found.power = power(RunState::ShutOff, "shutdown");
         let uuid = found.uuid.clone();
-        self.detail_mut(host, vm)?.live_xml = None;
+        let detail = self.detail_mut(host, vm)?;
+        detail.live_xml = None;
+        detail.live_cpu = None;
+        detail.dirty_rate = None;
+        detail.pending.clear();
+        if let Some(needs) = detail.later_needs.take() {
+            detail.needs = *needs;
+        }
         if was_active {
             self.stopped.insert(uuid);
         }
@@ -180,6 +187,7 @@ impl World {
         self.stopped.remove(&uuid);
         let detail = self.detail_mut(host, vm)?;
         detail.live_xml = Some(detail.inactive_xml.clone());
+        detail.live_cpu.clone_from(&detail.inactive_cpu);
         Ok(())
     }
 
@@ -345,9 +353,10 @@ pub(super) fn check_host_fits(host: &Host, vm: &Vm, name: &HostName) -> Result<(
     }
     for interface in &detail.interfaces {
         let (what, there) = match &interface.source {
-            InterfaceSource::Bridge(bridge) => {
-                (format!("bridge {bridge}"), host.bridges.contains(bridge))
-            }
+            InterfaceSource::Bridge(bridge) => (
+                format!("bridge {bridge}"),
+                host.has_bridge(bridge) != Some(false),
+            ),
             InterfaceSource::Network(network) => {
                 let active = host.networks.get(network).copied();
                 (format!("active network {network}"), active.unwrap_or(false))

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use domicile::observed::FORMAT_VERSION;
+
 use super::Place;
 
 const PLAN: &str = "plan --observed observed.json";
@@ -115,11 +117,10 @@ fn a_plan_file_that_was_changed_is_refused() {
 #[test]
 fn files_of_a_newer_domicile_and_files_of_another_kind_are_refused() {
     let place = Place::with_fleet();
-    let newer = place.read("observed.json").replacen(
-        "\"format_version\":\"1.0\"",
-        "\"format_version\":\"2.0\"",
-        1,
-    );
+    let ours = format!("\"format_version\":\"{FORMAT_VERSION}\"");
+    let reading = place.read("observed.json");
+    assert!(reading.contains(&ours));
+    let newer = reading.replacen(&ours, "\"format_version\":\"2.0\"", 1);
     place.write("newer.json", &newer);
     let words = [
         "newer.json has format_version 2.0",

@@ -28,6 +28,13 @@ fn a_host_is_read_with_its_pools_networks_and_bridges() {
     assert!(host.libvirt_version >= 9_000_000);
     assert!(host.networks["default"]);
     assert_eq!(host.bridges, ["br0"]);
+    assert_eq!(host.has_bridge("br0"), Some(true));
+    assert_eq!(host.has_bridge("br1"), Some(false));
+    // The test driver has neither secrets nor filters, which is not the same as having none.
+    assert_eq!(
+        (&host.offers.secrets, &host.offers.nwfilters),
+        (&None, &None)
+    );
     let pool = &host.pools["default"];
     assert!(pool.active);
     assert_eq!((pool.kind.as_str(), pool.storage.as_deref()), ("dir", None));

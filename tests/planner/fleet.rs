@@ -7,7 +7,9 @@ use domicile::model::{
     BackingLayer, Bytes, CpuMode, DiskDevice, DiskTarget, HostName, Interface, InterfaceSource,
     MacAddress, PoolName, PowerState, RunState, VmName, VolumeFormat, VolumeName,
 };
-use domicile::observed::{Disk, Host, Observed, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail};
+use domicile::observed::{
+    Disk, Host, Observed, Offers, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
+};
 
 /// A fleet and what is wanted of it.
 pub(crate) struct Fleet {
@@ -74,8 +76,11 @@ impl Fleet {
                 (pool_name("fast"), pool("/srv/fast")),
             ]),
             bridges: vec!["br0".into()],
+            bridges_complete: true,
             networks: BTreeMap::new(),
             vms: BTreeMap::new(),
+            offers: Offers::default(),
+            fits: BTreeMap::new(),
             gaps: Vec::new(),
         };
         self.observed
@@ -110,6 +115,8 @@ impl Fleet {
         Interface {
             mac: MacAddress::new(&format!("52:54:00:00:{high:02x}:{low:02x}")).unwrap(),
             source: InterfaceSource::Bridge("br0".into()),
+            mtu: None,
+            filter: None,
         }
     }
 
@@ -149,6 +156,8 @@ impl Fleet {
             shareable: false,
             transient: false,
             cache: None,
+            startup_policy: None,
+            serial: None,
         };
         let vm = Vm {
             uuid: format!("{host}-{name}"),
@@ -162,21 +171,11 @@ impl Fleet {
             managed_save: false,
             autostart: false,
             detail: Some(Box::new(VmDetail {
-                live_xml: None,
-                inactive_xml: String::new(),
                 machine: "pc-q35-10.0".into(),
                 cpu: CpuMode::HostModel,
                 disks: vec![disk],
                 interfaces: vec![interface],
-                nvram: None,
-                tpm: false,
-                local_paths: Vec::new(),
-                host_devices: Vec::new(),
-                spice: false,
-                snapshots: Vec::new(),
-                job: None,
-                mark: None,
-                unreadable_mark: None,
+                ..VmDetail::default()
             })),
         };
         host_reading.vms.insert(vm_name(name), vm);

@@ -6,7 +6,7 @@ use domicile::model::{
     BackingLayer, Bytes, CpuMode, DiskDevice, Interface, InterfaceSource, MacAddress, Millis,
     PowerState, RunState, VolumeFormat, VolumeName,
 };
-use domicile::observed::{self, Disk, Observed, Reading, Vm, VmDetail};
+use domicile::observed::{self, Disk, Observed, Offers, Reading, Vm, VmDetail};
 
 use super::sample::{disk, host, pool, vm};
 
@@ -26,8 +26,11 @@ pub(super) fn observed() -> Observed {
         machines: vec![],
         pools: [(pool("default"), local_pool())].into(),
         bridges: vec!["br0".into()],
+        bridges_complete: true,
         networks: BTreeMap::new(),
         vms: [(vm("web-1"), running()), (vm("old"), off())].into(),
+        offers: Offers::default(),
+        fits: BTreeMap::new(),
         gaps: vec!["pool backup: it is not active".into()],
     };
     let silent = Reading::Unreachable {
@@ -102,9 +105,10 @@ fn running() -> Vm {
         shareable: false,
         transient: false,
         cache: None,
+        startup_policy: None,
+        serial: None,
     };
     let detail = VmDetail {
-        live_xml: None,
         inactive_xml: "<domain/>".into(),
         machine: "pc-q35-10.0".into(),
         cpu: CpuMode::HostModel,
@@ -112,16 +116,14 @@ fn running() -> Vm {
         interfaces: vec![Interface {
             mac: MacAddress::new("52:54:00:00:00:01").expect("a valid name"),
             source: InterfaceSource::Bridge("br0".into()),
+            mtu: None,
+            filter: None,
         }],
         nvram: Some("/var/lib/libvirt/qemu/nvram/web-1.fd".into()),
         tpm: true,
-        local_paths: vec![],
         host_devices: vec!["PCI 0000:01:00.0".into()],
-        spice: false,
         snapshots: vec!["before-upgrade".into()],
-        job: None,
-        mark: None,
-        unreadable_mark: None,
+        ..VmDetail::default()
     };
     Vm {
         uuid: "44444444-4444-4444-4444-444444444444".into(),

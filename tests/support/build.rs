@@ -8,7 +8,9 @@ use domicile::model::{
     BackingLayer, Bytes, CpuMode, DiskDevice, DiskTarget, HostName, Interface, InterfaceSource,
     MacAddress, PoolName, PowerState, RunState, VmName, VolumeFormat, VolumeName,
 };
-use domicile::observed::{self, Disk, Observed, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail};
+use domicile::observed::{
+    self, Disk, Observed, Offers, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
+};
 
 use super::sketch::{HostSketch, Power, Sketch, VmSketch};
 
@@ -110,8 +112,11 @@ fn bare_host(index: usize, sketch: &HostSketch) -> observed::Host {
         machines: vec!["pc-q35-10.0".into()],
         pools: pools.collect(),
         bridges: vec!["br0".into()],
+        bridges_complete: true,
         networks: BTreeMap::new(),
         vms: BTreeMap::new(),
+        offers: Offers::default(),
+        fits: BTreeMap::new(),
         gaps: Vec::new(),
     }
 }
@@ -192,6 +197,8 @@ fn add_vm(host: &mut observed::Host, home: &HostSketch, number: usize, sketch: &
             shareable: false,
             transient: false,
             cache: None,
+            startup_policy: None,
+            serial: None,
         });
     }
     if sketch.cdrom {
@@ -220,6 +227,8 @@ fn empty_drive() -> Disk {
         shareable: false,
         transient: false,
         cache: None,
+        startup_policy: None,
+        serial: None,
     }
 }
 
@@ -251,16 +260,10 @@ fn vm(number: usize, sketch: &VmSketch, disks: Vec<Disk>) -> Vm {
             interfaces: vec![Interface {
                 mac: MacAddress::new(&mac).unwrap(),
                 source: InterfaceSource::Bridge("br0".into()),
+                mtu: None,
+                filter: None,
             }],
-            nvram: None,
-            tpm: false,
-            local_paths: Vec::new(),
-            host_devices: Vec::new(),
-            spice: false,
-            snapshots: Vec::new(),
-            job: None,
-            mark: None,
-            unreadable_mark: None,
+            ..VmDetail::default()
         })),
     }
 }

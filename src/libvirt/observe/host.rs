@@ -1,17 +1,18 @@
 //! One host, from its connection to [`Host`].
 //!
 //! Ten calls whatever it has: capabilities, name, two versions, VMs (three), pools, networks, interfaces. Two more
-//! where VMs are looked into (who has snapshots) and where everything is wanted (free memory).
+//! where VMs are looked into (who has snapshots, how fast they dirty memory) and three more where everything is wanted
+//! (free memory, secrets, network filters).
 
 use std::thread;
 
 use super::questions::Questions;
-use super::vm::Known;
-use super::{capabilities, disks, network, parallel, storage, vm};
+use super::vm::{Known, Seen};
+use super::{capabilities, disks, network, parallel, storage, stores, vm};
 use crate::hypervisor::Depth;
 use crate::libvirt::error::CallError;
 use crate::model::Bytes;
-use crate::observed::{Host, VmDetail};
+use crate::observed::Host;
 
 /// Reads the host. Parts that cannot be read are gaps; without capabilities, versions or VMs there is no reading.
 pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
@@ -21,7 +22,10 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
         let networks = scope.spawn(|| (network::networks(questions), network::bridges(questions)));
         let known = scope.spawn(|| vm::list(questions));
         let mut host = empty(questions, depth)?;
-        (host.networks, host.bridges) = joined(questions, networks)?;
+        let (networks, bridges) = joined(questions, networks)?;
+        host.networks = networks;
+        host.bridges = bridges.names;
+        host.bridges_complete = bridges.complete;
         Ok::<_, CallError>((
             host,
             joined(questions, known)??,
@@ -37,24 +41,37 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
     let mut looked_into: Vec<&mut Known> = known.iter_mut().filter(wanted).collect();
     if !looked_into.is_empty() {
         let with_snapshots = vm::with_snapshots(questions);
-        let details = parallel::each(&looked_into, |known| {
+        let mut seen = parallel::each(&looked_into, |known| {
             vm::look(questions, known, &with_snapshots)
         });
-        let mut details: Vec<Option<VmDetail>> = details;
+        let rates = vm::dirty_rates(questions, &looked_into);
         questions.about("its volumes");
-        let used = details.iter().flatten().flat_map(|detail| &detail.disks);
-        let (paths, names) = disks::sources(used);
+        let details = seen.iter().flatten().map(|seen| &seen.detail);
+        let (paths, names) = disks::sources(details.flat_map(|detail| &detail.disks));
         storage.look_below(questions, paths, names);
-        for (known, detail) in looked_into.iter_mut().zip(&mut details) {
-            for disk in detail.iter_mut().flat_map(|detail| &mut detail.disks) {
+        for (known, seen) in looked_into.iter_mut().zip(&mut seen) {
+            let Some(Seen {
+                mut detail,
+                bridges,
+            }) = seen.take()
+            else {
+                continue;
+            };
+            for disk in &mut detail.disks {
                 disks::resolve(questions, &known.domain, &storage, disk);
             }
-            known.vm.detail = detail.take().map(Box::new);
+            detail.dirty_rate = rates.get(&known.vm.uuid).copied();
+            known.vm.detail = Some(Box::new(detail));
+            host.bridges.extend(bridges);
         }
+        host.bridges.sort();
+        host.bridges.dedup();
     }
     if *depth == Depth::Full {
         questions.about("its volumes");
         storage.look_into_all(questions);
+        host.offers.secrets = stores::secrets(questions);
+        host.offers.nwfilters = stores::nwfilters(questions);
     }
     host.vms = known
         .into_iter()
@@ -108,8 +125,11 @@ fn empty(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
         machines: told.machines,
         pools: std::collections::BTreeMap::new(),
         bridges: Vec::new(),
+        bridges_complete: false,
         networks: std::collections::BTreeMap::new(),
         vms: std::collections::BTreeMap::new(),
+        offers: told.offers,
+        fits: std::collections::BTreeMap::new(),
         gaps: Vec::new(),
     })
 }

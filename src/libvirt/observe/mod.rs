@@ -9,11 +9,13 @@ mod disks;
 mod fleet;
 mod host;
 mod network;
+mod origin;
 mod parallel;
 mod pool_xml;
 mod power;
 mod questions;
 mod storage;
+mod stores;
 mod vm;
 
 pub(super) use fleet::observe;

@@ -1,7 +1,9 @@
 //! Networks and bridges of a host: one call for all networks and one for each, one for all interfaces of the host and
-//! one for each.
+//! one for each. Where interfaces cannot be listed, one call more for the networks that are active and one for each.
 
 use std::collections::BTreeMap;
+
+use virt_sys as sys;
 
 use super::parallel;
 use super::questions::Questions;
@@ -23,12 +25,24 @@ pub(super) fn networks(questions: &Questions) -> BTreeMap<String, bool> {
     read.into_iter().flatten().collect()
 }
 
-/// Every bridge of the host. libvirt shows a host's interfaces only where its interface driver is installed; without
-/// it there is no way to ask for them, so that the list is empty and a gap says why.
-pub(super) fn bridges(questions: &Questions) -> Vec<String> {
+/// Bridges of the host, and whether these are all of them.
+#[derive(Debug, Default)]
+pub(super) struct Bridges {
+    /// Their names, in order.
+    pub(super) names: Vec<String>,
+    /// Whether there are no others.
+    pub(super) complete: bool,
+}
+
+/// Every bridge of the host. libvirt lists a host's interfaces only where its interface driver is installed. Without
+/// it there is no way to ask for them: its list of the host's devices (`virConnectListAllNodeDevices`) leaves bridges
+/// out. Then the bridges are those that its networks name.
+pub(super) fn bridges(questions: &Questions) -> Bridges {
     let Ok(all) = questions.call(|connect| connect.list_all_interfaces(0)) else {
-        questions.gap("its bridges cannot be listed, because its libvirt has no interface driver");
-        return Vec::new();
+        return Bridges {
+            names: of_networks(questions),
+            complete: false,
+        };
     };
     let could_be: Vec<_> = all
         .iter()
@@ -41,7 +55,26 @@ pub(super) fn bridges(questions: &Questions) -> Vec<String> {
         let document = xml::parse(&text, "interface").ok()?;
         (document.root_element().attribute("type") == Some("bridge")).then_some(name)
     });
-    let mut bridges: Vec<String> = read.into_iter().flatten().collect();
-    bridges.sort();
-    bridges
+    let mut names: Vec<String> = read.into_iter().flatten().collect();
+    names.sort();
+    Bridges {
+        names,
+        complete: true,
+    }
+}
+
+/// Bridges that networks which are active stand on: libvirt made them, or its configuration names them.
+fn of_networks(questions: &Questions) -> Vec<String> {
+    let active = sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE;
+    let Ok(all) = questions.call(|connect| connect.list_all_networks(active)) else {
+        return Vec::new();
+    };
+    // A network on no bridge is an error here.
+    let read = parallel::each(&all, |network| {
+        questions.call(|_| network.bridge_name()).ok()
+    });
+    let mut names: Vec<String> = read.into_iter().flatten().collect();
+    names.sort();
+    names.dedup();
+    names
 }

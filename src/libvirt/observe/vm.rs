@@ -2,9 +2,9 @@
 //!
 //! The bulk costs three calls: state, memory and vCPUs of all (`virConnectGetAllDomainStats`), and two filtered lists
 //! which give persistence, saved state and autostart. A look costs one call for a VM that is off and three for one
-//! that runs, and one more for one that has snapshots.
+//! that runs, and one more for one that has snapshots. How fast guests dirty their memory is one call for all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use virt::domain::Domain;
 use virt::error::Error;
@@ -16,7 +16,7 @@ use super::questions::Questions;
 use crate::definition::{self, Facts, Mark};
 use crate::libvirt::error::CallError;
 use crate::libvirt::ffi::{self, DomainStats};
-use crate::model::{Bytes, JobKind, VmName};
+use crate::model::{Bytes, BytesPerSecond, JobKind, VmName};
 use crate::observed::{Vm, VmDetail};
 
 /// A VM with the handle by which more can be asked.
@@ -129,16 +129,23 @@ fn size_of(questions: &Questions, name: &VmName, domain: &Domain) -> Option<(Byt
     }
 }
 
-/// What only its definitions tell, with disks as they name them. Nothing where it went meanwhile or cannot be read,
-/// which then is a gap.
+/// What a close look at a VM tells.
+pub(super) struct Seen {
+    /// What only its definitions tell, with disks as they name them.
+    pub(super) detail: VmDetail,
+    /// Bridges of the host that it is connected to as it runs.
+    pub(super) bridges: Vec<String>,
+}
+
+/// A close look. Nothing where it went meanwhile or cannot be read, which then is a gap.
 pub(super) fn look(
     questions: &Questions,
     known: &Known,
     with_snapshots: &BTreeSet<String>,
-) -> Option<VmDetail> {
+) -> Option<Seen> {
     let seen = try_look(questions, known, with_snapshots.contains(&known.vm.uuid));
     match seen {
-        Ok(detail) => Some(detail),
+        Ok(seen) => Some(seen),
         Err(Blind::Gone) => None,
         Err(Blind::Unreadable(reason)) => {
             questions.gap(format!("VM {}: {reason}", known.name));
@@ -165,7 +172,7 @@ impl From<CallError> for Blind {
     }
 }
 
-fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result<VmDetail, Blind> {
+fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result<Seen, Blind> {
     let text = |flags| questions.call(|_| known.domain.xml_desc(flags));
     let facts_of = |xml: &str| {
         definition::read(xml)
@@ -188,27 +195,42 @@ fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result
     } else {
         Vec::new()
     };
-    Ok(detail(
-        live_xml,
-        inactive_xml,
-        live,
-        persistent,
-        job,
-        snapshots,
-    ))
+    let bridges = live.as_ref().map(|live| live.bridges.clone());
+    let texts = Texts {
+        live: live_xml,
+        inactive: inactive_xml,
+    };
+    Ok(Seen {
+        detail: detail(texts, live, persistent, job, snapshots),
+        bridges: bridges.unwrap_or_default(),
+    })
+}
+
+/// Both definitions of a VM to the letter.
+struct Texts {
+    live: Option<String>,
+    inactive: String,
 }
 
 /// The running VM decides about what it holds now; its persistent definition about what is chosen: the CPU, whose
 /// running form is always a named model, and the connections, whose running form is a network's bridge.
 fn detail(
-    live_xml: Option<String>,
-    inactive_xml: String,
+    texts: Texts,
     live: Option<Facts>,
     persistent: Facts,
     job: Option<JobKind>,
     snapshots: Vec<String>,
 ) -> VmDetail {
+    let pending = live
+        .as_ref()
+        .map(|live| definition::pending(live, &persistent));
     let (cpu, interfaces) = (persistent.cpu, persistent.interfaces.clone());
+    let inactive_cpu = persistent.cpu_xml.clone();
+    let live_cpu = live.as_ref().and_then(|live| live.cpu_xml.clone());
+    let later_needs = live
+        .as_ref()
+        .filter(|live| live.needs != persistent.needs)
+        .map(|_| Box::new(persistent.needs.clone()));
     let mark = match (persistent.mark.clone(), &live) {
         (Mark::None, Some(live)) => live.mark.clone(),
         (mark, _) => mark,
@@ -220,8 +242,8 @@ fn detail(
         Mark::Unreadable(reason) => (None, Some(reason)),
     };
     VmDetail {
-        live_xml,
-        inactive_xml,
+        live_xml: texts.live,
+        inactive_xml: texts.inactive,
         machine: now.machine,
         cpu,
         disks: now.disks,
@@ -235,8 +257,45 @@ fn detail(
         job,
         mark,
         unreadable_mark,
+        needs: now.needs,
+        later_needs,
+        live_cpu,
+        inactive_cpu,
+        pending: pending.unwrap_or_default(),
+        dirty_rate: None,
     }
 }
+
+/// How fast guests dirtied their memory, by UUID, where somebody had it measured. QEMU keeps the result; nothing is
+/// measured for this.
+pub(super) fn dirty_rates(
+    questions: &Questions,
+    known: &[&mut Known],
+) -> BTreeMap<String, BytesPerSecond> {
+    let active = known.iter().filter(|known| known.vm.power.is_active());
+    let domains: Vec<&Domain> = active.map(|known| &known.domain).collect();
+    if domains.is_empty() {
+        return BTreeMap::new();
+    }
+    let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
+    let what = sys::VIR_DOMAIN_STATS_DIRTYRATE;
+    let told = questions.call(|_| ffi::domain_list_stats(&domains, what, flags));
+    let rate = |stats: DomainStats| {
+        let number = |name| stats.values.number(name);
+        let measured = number("dirtyrate.calc_status")? == MEASURED;
+        let mib = number("dirtyrate.megabytes_per_second").filter(|_| measured)?;
+        let uuid = stats.domain.uuid_string().ok()?;
+        Some((uuid, BytesPerSecond(mib.saturating_mul(1 << 20))))
+    };
+    // A driver that cannot tell, or a VM that went, leaves them unknown.
+    told.unwrap_or_default()
+        .into_iter()
+        .filter_map(rate)
+        .collect()
+}
+
+/// `VIR_DOMAIN_DIRTYRATE_MEASURED`, in the type of the figures.
+const MEASURED: u64 = sys::VIR_DOMAIN_DIRTYRATE_MEASURED as u64;
 
 /// The job on a VM that is active. A job on a disk is seen by the copy that the definition then names, which a
 /// commit into a lower image or a pull does not show; libvirt itself refuses to migrate during these. Where libvirt

@@ -1,18 +1,19 @@
-//! One reading of all hosts, unreachable ones included, and its versioned form on disk.
-//!
-//! A reading holds no secrets: domain XML is read without libvirt's `SECURE` flag, so passwords are not in it.
+//! Hosts with their pools, volumes and VMs as they are.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fit::Fit;
+use super::needs::Needs;
+use super::offers::Offers;
 use crate::model::{
-    BackingLayer, Bytes, CpuMode, DiskDevice, DiskTarget, HostName, Interface, JobKind, Millis,
-    MoveMark, PoolName, PowerState, VmName, VolumeFormat, VolumeName, VolumeRef,
+    BackingLayer, Bytes, BytesPerSecond, CpuMode, DiskDevice, DiskTarget, HostName, Interface,
+    JobKind, Millis, MoveMark, PoolName, PowerState, VmName, VolumeFormat, VolumeName, VolumeRef,
 };
 
 /// The layout of a reading on disk. A minor step adds fields, a major one changes their meaning.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// One reading of all hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +41,8 @@ pub enum Reading {
     },
 }
 
-/// A host as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A host as it is. The default is a host of which nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Host {
     /// libvirt's host UUID (`<host><uuid>` of the capabilities).
     pub uuid: String,
@@ -68,12 +69,23 @@ pub struct Host {
     pub machines: Vec<String>,
     /// Pools by name.
     pub pools: BTreeMap<PoolName, Pool>,
-    /// Bridges that interfaces of the host show; none, and a gap that says so, where its libvirt cannot list them.
+    /// Bridges that are there. Whether there may be others says `bridges_complete`; [`Host::has_bridge`] answers by
+    /// both.
     pub bridges: Vec<String>,
+    /// Whether `bridges` is all of them (`virConnectListAllInterfaces`). Where libvirt's interface driver is missing
+    /// they are only those that networks of libvirt and running VMs use.
+    #[serde(default = "yes")]
+    pub bridges_complete: bool,
     /// libvirt networks and whether each is active.
     pub networks: BTreeMap<String, bool>,
     /// Every VM, defined or running.
     pub vms: BTreeMap<VmName, Vm>,
+    /// What its hypervisor offers.
+    #[serde(default)]
+    pub offers: Offers,
+    /// What its libvirt answered about VMs that shall come to it. A VM that is not among them was not asked about.
+    #[serde(default)]
+    pub fits: BTreeMap<VmName, Fit>,
     /// Parts that could not be read, each as a sentence. A reading with such parts is no ground for a deletion.
     pub gaps: Vec<String>,
 }
@@ -140,8 +152,8 @@ pub struct Vm {
     pub detail: Option<Box<VmDetail>>,
 }
 
-/// What only a VM's XML tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What only a VM's XML tells. The default is a VM of which nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VmDetail {
     /// The definition of the running VM, without secrets; `None` when it does not run.
     pub live_xml: Option<String>,
@@ -173,6 +185,26 @@ pub struct VmDetail {
     pub mark: Option<MoveMark>,
     /// Metadata of ours that could not be read, with the reason: such a VM is not touched.
     pub unreadable_mark: Option<String>,
+    /// What it demands of its host now: by its running form, or by the persistent one where it does not run.
+    #[serde(default)]
+    pub needs: Needs,
+    /// What its persistent definition demands, where that is not the same; [`VmDetail::needs_at_start`] has both.
+    #[serde(default)]
+    pub later_needs: Option<Box<Needs>>,
+    /// The `<cpu>` element of the running form to the letter: what a destination of a live migration must provide.
+    #[serde(default)]
+    pub live_cpu: Option<String>,
+    /// The `<cpu>` element of the persistent definition to the letter: what the next start asks for.
+    #[serde(default)]
+    pub inactive_cpu: Option<String>,
+    /// What the next start changes, each as a sentence: differences between its running form and its persistent
+    /// definition.
+    #[serde(default)]
+    pub pending: Vec<String>,
+    /// How fast the guest dirtied its memory when somebody last had it measured (`virDomainListGetStats`); no
+    /// measurement is begun for a reading.
+    #[serde(default)]
+    pub dirty_rate: Option<BytesPerSecond>,
 }
 
 /// A VM's use of a volume or file.
@@ -206,6 +238,18 @@ pub struct Disk {
     pub transient: bool,
     /// Cache mode as the definition names it.
     pub cache: Option<String>,
+    /// What becomes of a start without its source, where the definition says it (`startupPolicy`): `mandatory`,
+    /// `requisite` or `optional`.
+    #[serde(default)]
+    pub startup_policy: Option<String>,
+    /// The serial number that the guest sees, where the definition names one.
+    #[serde(default)]
+    pub serial: Option<String>,
+}
+
+/// What an older reading, which had a gap instead, is taken for.
+fn yes() -> bool {
+    true
 }
 
 impl Observed {
@@ -256,5 +300,55 @@ impl Host {
             let found = pool.volumes.iter().find(|(_, volume)| volume.path == path);
             found.map(|(name, _)| (pool_name.clone(), name.clone()))
         })
+    }
+
+    /// Whether it has a bridge of that name; `None` where that is unknown.
+    #[must_use]
+    pub fn has_bridge(&self, name: &str) -> Option<bool> {
+        if self.bridges.iter().any(|bridge| bridge == name) {
+            return Some(true);
+        }
+        // How readings of layout 1.0 say that the bridges could not be listed.
+        let unlisted = |gap: &String| gap.starts_with("its bridges cannot be listed");
+        (self.bridges_complete && !self.gaps.iter().any(unlisted)).then_some(false)
+    }
+}
+
+impl VmDetail {
+    /// What its next start demands of the host.
+    #[must_use]
+    pub fn needs_at_start(&self) -> &Needs {
+        self.later_needs.as_deref().unwrap_or(&self.needs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_that_is_not_listed_is_absent_only_where_all_are_listed() {
+        let mut host = Host {
+            bridges: vec!["br0".into()],
+            ..Host::default()
+        };
+        assert_eq!(host.has_bridge("br0"), Some(true));
+        assert_eq!(host.has_bridge("br1"), None);
+        host.bridges_complete = true;
+        assert_eq!(host.has_bridge("br1"), Some(false));
+    }
+
+    #[test]
+    fn a_reading_of_the_first_layout_says_by_a_gap_that_bridges_are_unknown() {
+        let text = serde_json::to_string(&Host::default()).unwrap();
+        let mut older: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for later in ["bridges_complete", "offers", "fits"] {
+            assert!(older.as_object_mut().unwrap().remove(later).is_some());
+        }
+        let mut host: Host = serde_json::from_value(older).unwrap();
+        assert_eq!(host.has_bridge("br0"), Some(false));
+        let gap = "its bridges cannot be listed, because its libvirt has no interface driver";
+        host.gaps.push(gap.into());
+        assert_eq!(host.has_bridge("br0"), None);
     }
 }
