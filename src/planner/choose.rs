@@ -57,7 +57,7 @@ pub(super) fn decide<'a>(
     wanted: &'a desired::Vm,
 ) -> Decision<'a> {
     let mut decision = Decision::default();
-    let found = match locate(observed, index, name) {
+    let found = match locate(observed, index, name, &wanted.host) {
         Ok(found) => found,
         Err(finding) => {
             decision.findings.push(*finding);

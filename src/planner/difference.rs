@@ -34,6 +34,7 @@ pub(super) fn locate<'a>(
     observed: &'a Observed,
     index: &Index<'a>,
     name: &VmName,
+    wanted: &HostName,
 ) -> Result<Found<'a>, Box<Finding>> {
     let places = index.0.get(name).cloned().unwrap_or_default();
     let finding = |code: &str, host: Option<&HostName>, message: String, remedy: String| {
@@ -47,30 +48,7 @@ pub(super) fn locate<'a>(
         })
     };
     let Some((first, first_vm)) = places.first() else {
-        let silent: Vec<_> = observed
-            .hosts
-            .iter()
-            .filter(|(_, reading)| matches!(reading, Reading::Unreachable { .. }))
-            .map(|(host, _)| host.to_string())
-            .collect();
-        return Err(if silent.is_empty() {
-            finding(
-                "vm-missing",
-                None,
-                format!("no host has a VM named {name}"),
-                "create it, or remove it from the manifest; Domicile moves VMs and does not create them".into(),
-            )
-        } else {
-            finding(
-                "vm-missing",
-                None,
-                format!(
-                    "no host that answered has a VM named {name}; not read: {}",
-                    silent.join(", ")
-                ),
-                "make the hosts reachable that could not be read".into(),
-            )
-        });
+        return Err(Box::new(missing(observed, name)));
     };
     let marked = places.iter().any(|(_, vm)| {
         vm.detail
@@ -85,6 +63,23 @@ pub(super) fn locate<'a>(
         .iter()
         .map(|(host, vm)| format!("{host} ({})", vm.power.in_words()))
         .collect();
+    let other = places.iter().find(|(host, _)| *host == wanted);
+    if let (Some((_, other)), [one, two]) = (other, places.as_slice())
+        && one.1.uuid != two.1.uuid
+    {
+        let here = if one.0 == wanted { two } else { one };
+        return Err(finding(
+            "name-taken",
+            Some(wanted),
+            format!(
+                "{wanted} has another VM of that name, with UUID {}; the one on {} has UUID {}",
+                other.uuid, here.0, here.1.uuid
+            ),
+            format!(
+                "rename or remove the one on {wanted}, if it is not needed (`virsh domrename`)"
+            ),
+        ));
+    }
     Err(finding(
         "vm-twice",
         Some(first),
@@ -92,4 +87,33 @@ pub(super) fn locate<'a>(
         "find out which of them is right, and rename or remove the others; Domicile does not guess"
             .into(),
     ))
+}
+
+fn missing(observed: &Observed, name: &VmName) -> Finding {
+    let silent: Vec<_> = observed
+        .hosts
+        .iter()
+        .filter(|(_, reading)| matches!(reading, Reading::Unreachable { .. }))
+        .map(|(host, _)| host.to_string())
+        .collect();
+    let (message, remedy) = if silent.is_empty() {
+        (
+            format!("no host has a VM named {name}"),
+            "create it, or remove it from the manifest; Domicile moves VMs and does not create them",
+        )
+    } else {
+        let silent = silent.join(", ");
+        (
+            format!("no host that answered has a VM named {name}; not read: {silent}"),
+            "make the hosts reachable that could not be read",
+        )
+    };
+    Finding {
+        severity: Severity::Blocks,
+        code: "vm-missing".into(),
+        vm: Some(name.clone()),
+        host: None,
+        message,
+        remedy: remedy.into(),
+    }
 }

@@ -45,6 +45,27 @@ impl Case<'_> {
         self.from != self.to
     }
 
+    /// Whether the VM could be moved live, as far as the manifest and its state say.
+    #[must_use]
+    pub(super) fn may_go_live(&self) -> bool {
+        self.changes_host() && self.is_active() && self.method != Method::Cold
+    }
+
+    /// Refuses what QEMU would have to migrate: the running VM, where that is in question, and the stopped one that is
+    /// started paused to be carried.
+    pub(super) fn unmigratable(
+        &self,
+        code: &'static str,
+        host: &HostName,
+        message: &str,
+        remedy: &str,
+    ) -> Vec<Verdict> {
+        let verdict = |effect| Verdict::new(code, effect, host, message.to_owned(), remedy);
+        let live = self.may_go_live().then(|| verdict(Effect::RefusesLive));
+        let direct = self.changes_host().then(|| verdict(Effect::RefusesDirect));
+        live.into_iter().chain(direct).collect()
+    }
+
     /// Whether the VM holds memory now.
     #[must_use]
     pub fn is_active(&self) -> bool {

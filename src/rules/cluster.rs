@@ -36,6 +36,24 @@ pub(super) const RULES: &[Rule] = &[
         judge: routing,
     },
     Rule {
+        code: "os-family",
+        title: "the hosts' operating systems are of different families",
+        effects: &[Effect::Blocks],
+        why: "Red Hat and Debian build QEMU with other machine types, paths and features, so that VMs of the one do not fit the other.",
+        remedy: "Choose a host of the same family, or say in `clusters` which family it is.",
+        source: "VMmanager 6, migration between clusters",
+        judge: os_family,
+    },
+    Rule {
+        code: "os-contradiction",
+        title: "the manifest and a host disagree about its operating system",
+        effects: &[Effect::Risk],
+        why: "The manifest says of a cluster which family its hosts are of, and a host's QEMU says otherwise. One of the two is wrong, and other rules rest on it.",
+        remedy: "Correct `os` of the cluster, or leave it out.",
+        source: "libvirt, virConnectGetCapabilities",
+        judge: os_contradiction,
+    },
+    Rule {
         code: "nas-to-nonfile",
         title: "a disk would leave NAS storage for storage that has no files",
         effects: &[Effect::Blocks],
@@ -167,6 +185,62 @@ fn routing(case: &Case<'_>) -> Vec<Verdict> {
         ),
         format!("keep it on {}", case.from),
     )]
+}
+
+/// What the manifest says of a host's family, and what the host shows.
+fn families(case: &Case<'_>, host: &HostName) -> (Option<String>, Option<String>) {
+    let declared = cluster_of(case, host).and_then(|(_, cluster)| cluster.os.clone());
+    let reading = case.observed.host(host);
+    let seen = reading.and_then(|host| host.offers.os_family);
+    let declared = declared.map(|family| family.trim().to_lowercase());
+    (declared, seen.map(|family| family.to_string()))
+}
+
+fn os_family(case: &Case<'_>) -> Vec<Verdict> {
+    let family = |host| {
+        let (declared, seen) = families(case, host);
+        declared.or(seen)
+    };
+    let (Some(here), Some(there)) = (family(case.from), family(case.to)) else {
+        return Vec::new();
+    };
+    if !case.changes_host() || here == there {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "os-family",
+        Effect::Blocks,
+        case.to,
+        format!(
+            "{} is of the family {here}, {} of the family {there}",
+            case.from, case.to
+        ),
+        format!("choose a host of the family {here}"),
+    )]
+}
+
+fn os_contradiction(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.changes_host() {
+        return Vec::new();
+    }
+    let of_host = |host: &HostName| {
+        let (declared, seen) = families(case, host);
+        let (declared, seen) = (declared?, seen?);
+        let (cluster, _) = cluster_of(case, host)?;
+        (declared != seen).then(|| {
+            Verdict::new(
+                "os-contradiction",
+                Effect::Risk,
+                host,
+                format!("the manifest says {declared} of its cluster {cluster}, and its QEMU shows {seen}"),
+                format!("correct `os` at clusters.{cluster}"),
+            )
+        })
+    };
+    [case.from, case.to]
+        .into_iter()
+        .filter_map(of_host)
+        .collect()
 }
 
 fn nas_to_nonfile(case: &Case<'_>) -> Vec<Verdict> {

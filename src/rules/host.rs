@@ -16,12 +16,12 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         code: "uuid-taken",
-        title: "the destination has another VM of that UUID or name",
+        title: "the destination has another VM of that UUID",
         effects: &[Effect::Blocks],
-        why: "libvirt identifies a VM by its UUID and its name. It refuses a second definition with either, and a migration ends in its Prepare phase.",
+        why: "libvirt identifies a VM by its UUID. It refuses a second definition with it, and a migration ends in its Prepare phase.",
         remedy: "Rename or remove the other VM, if it is not needed.",
         source: "libvirt, virDomainObjListAddLocked",
-        judge: identity_taken,
+        judge: uuid_taken,
     },
 ];
 
@@ -42,25 +42,19 @@ fn maintenance(case: &Case<'_>) -> Vec<Verdict> {
     )]
 }
 
-fn identity_taken(case: &Case<'_>) -> Vec<Verdict> {
-    if !case.changes_host() {
-        return Vec::new();
-    }
-    let other = case.destination.vms.iter().find(|(name, other)| {
-        (other.uuid == case.vm.uuid && *name != case.name)
-            || (*name == case.name && other.uuid != case.vm.uuid)
-    });
+fn uuid_taken(case: &Case<'_>) -> Vec<Verdict> {
+    let mut others = case.destination.vms.iter().filter(|_| case.changes_host());
+    let other = others.find(|(name, vm)| vm.uuid == case.vm.uuid && *name != case.name);
     let Some((name, vm)) = other else {
         return Vec::new();
     };
-    let what = if name == case.name { "name" } else { "UUID" };
     vec![Verdict::new(
         "uuid-taken",
         Effect::Blocks,
         case.to,
         format!(
-            "{} has another VM of the same {what}: {name} with UUID {}, while {} has UUID {}",
-            case.to, vm.uuid, case.name, case.vm.uuid
+            "{} has another VM with its UUID {}: {name}",
+            case.to, vm.uuid
         ),
         format!(
             "rename or remove the VM {name} on {}, if it is not needed there",

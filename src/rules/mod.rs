@@ -7,13 +7,19 @@
 mod case;
 mod cluster;
 mod cold;
+mod copy;
+mod cpu;
+mod demands;
 mod disk;
 mod host;
 mod live;
 mod network;
 mod planned;
 mod pool;
+mod shared;
 mod vm;
+
+use crate::desired::Profile;
 
 pub use case::{Case, Effect, Rule, Verdict, When};
 pub use host::same_host_twice;
@@ -31,6 +37,10 @@ pub fn catalogue() -> Vec<Rule> {
         disk::RULES,
         network::RULES,
         live::RULES,
+        cpu::RULES,
+        demands::RULES,
+        shared::RULES,
+        copy::RULES,
         cold::RULES,
     ];
     families.concat()
@@ -52,15 +62,23 @@ pub fn in_vmmanager(code: &str) -> Option<Effect> {
 
 /// VMmanager 6, "Migration of virtual machines", both versions of the page that are known.
 const STRICTER_IN_VMMANAGER: &[(&str, Effect)] = &[
-    ("os-version", Effect::RefusesLive),
     ("nested", Effect::RefusesLive),
+    ("os-version", Effect::RefusesLive),
 ];
 
 /// What all rules say of one case.
 #[must_use]
 pub fn judge(case: &Case<'_>) -> Vec<Verdict> {
-    catalogue()
+    let strict = case.desired.profile == Profile::Vmmanager;
+    let mut verdicts: Vec<Verdict> = catalogue()
         .iter()
         .flat_map(|rule| (rule.judge)(case))
-        .collect()
+        .collect();
+    for verdict in verdicts.iter_mut().filter(|_| strict) {
+        if let Some(stricter) = in_vmmanager(verdict.code) {
+            verdict.effect = verdict.effect.min(stricter);
+            verdict.when = When::Always;
+        }
+    }
+    verdicts
 }

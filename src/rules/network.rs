@@ -1,6 +1,6 @@
 //! What an interface is connected to at the destination.
 
-use super::case::{Case, Effect, Rule, Verdict};
+use super::case::{Case, Effect, Rule, Verdict, When};
 use crate::model::{HostName, Interface, InterfaceSource};
 use crate::observed;
 
@@ -22,6 +22,33 @@ pub(super) const RULES: &[Rule] = &[
         remedy: "Give one of the two another address.",
         source: "VMmanager 6 and Proxmox VE",
         judge: mac_taken,
+    },
+    Rule {
+        code: "network-unknown",
+        title: "whether the destination has a bridge is not known",
+        effects: &[Effect::Note],
+        why: "libvirt lists bridges by its interface driver, which not every host has installed. Where it is missing, the migration finds out.",
+        remedy: "Install libvirt's interface driver at the destination, or use a network of libvirt.",
+        source: "libvirt, virConnectListAllInterfaces",
+        judge: unknown,
+    },
+    Rule {
+        code: "nwfilter-missing",
+        title: "the destination lacks a network filter",
+        effects: &[Effect::Blocks, Effect::Note],
+        why: "libvirt refuses to start an interface whose filter is not defined.",
+        remedy: "Define the filter at the destination (`virsh nwfilter-define`).",
+        source: "libvirt, virNWFilterInstantiateFilter",
+        judge: filter_missing,
+    },
+    Rule {
+        code: "conntrack",
+        title: "connections through a filter may break",
+        effects: &[Effect::Note],
+        why: "What the host's firewall knows of open connections is not carried. A filter that lets packets through because they belong to a connection may drop them after the move.",
+        remedy: "Expect connections to be opened anew.",
+        source: "Proxmox VE, conntrack; libvirt, nwfilter",
+        judge: conntrack,
     },
 ];
 
@@ -192,4 +219,84 @@ fn mac_taken(case: &Case<'_>) -> Vec<Verdict> {
         }
     }
     verdicts
+}
+
+fn unknown(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.changes_host() {
+        return Vec::new();
+    }
+    let of_interface = |interface: &Interface| {
+        let Ok(InterfaceSource::Bridge(bridge)) = connection(case, interface) else {
+            return None;
+        };
+        (case.destination.has_bridge(&bridge).is_none()).then(|| {
+            Verdict::new(
+                "network-unknown",
+                Effect::Note,
+                case.to,
+                format!(
+                    "interface {} needs the bridge {bridge}; whether {} has it cannot be known before",
+                    interface.mac, case.to
+                ),
+                format!("see `ip link show {bridge}` on {}", case.to),
+            )
+        })
+    };
+    let interfaces = &case.detail.interfaces;
+    interfaces.iter().filter_map(of_interface).collect()
+}
+
+fn filter_missing(case: &Case<'_>) -> Vec<Verdict> {
+    if !case.changes_host() {
+        return Vec::new();
+    }
+    let of_interface = |interface: &Interface| {
+        let filter = interface.filter.as_ref()?;
+        let remedy = format!("define it there: `virsh nwfilter-define` on {}", case.to);
+        let new =
+            |effect, message| Verdict::new("nwfilter-missing", effect, case.to, message, remedy);
+        match &case.destination.offers.nwfilters {
+            Some(there) if there.contains(filter) => None,
+            Some(_) => Some(new(
+                Effect::Blocks,
+                format!(
+                    "interface {} needs the filter {filter}, which {} does not have",
+                    interface.mac, case.to
+                ),
+            )),
+            None => Some(new(
+                Effect::Note,
+                format!(
+                    "interface {} needs the filter {filter}; whether {} has it is not known",
+                    interface.mac, case.to
+                ),
+            )),
+        }
+    };
+    let interfaces = &case.detail.interfaces;
+    interfaces.iter().filter_map(of_interface).collect()
+}
+
+fn conntrack(case: &Case<'_>) -> Vec<Verdict> {
+    let mut filtered = case
+        .detail
+        .interfaces
+        .iter()
+        .filter(|interface| interface.filter.is_some());
+    let Some(interface) = filtered.next().filter(|_| case.may_go_live()) else {
+        return Vec::new();
+    };
+    vec![
+        Verdict::new(
+            "conntrack",
+            Effect::Note,
+            case.to,
+            format!(
+                "interface {} is filtered, and what the firewall of {} knows of its connections is not carried",
+                interface.mac, case.from
+            ),
+            "expect connections to be opened anew",
+        )
+        .only(When::Live),
+    ]
 }

@@ -84,6 +84,16 @@ pub(super) const RULES: &[Rule] = &[
         ],
     ),
     rule(
+        "name-taken",
+        "the destination has another VM of that name",
+        BLOCKS,
+        [
+            "libvirt knows a VM by its name. It refuses a second definition with it, and a migration ends in its Prepare phase.",
+            "Rename or remove the other VM, if it is not needed.",
+            "libvirt, virDomainObjListAddLocked",
+        ],
+    ),
+    rule(
         "disk-missing",
         "the VM has no disk of that name",
         BLOCKS,

@@ -50,6 +50,24 @@ pub(super) const RULES: &[Rule] = &[
         judge: crashed,
     },
     Rule {
+        code: "io-error",
+        title: "the guest is paused because of an I/O error",
+        effects: &[Effect::Blocks],
+        why: "A disk of it does not answer. A copy of that disk may be incomplete, and libvirt refuses to migrate the VM.",
+        remedy: "Make the disk answer, then resume the guest.",
+        source: "libvirt, qemuMigrationSrcIsAllowed",
+        judge: io_error,
+    },
+    Rule {
+        code: "pending-changes",
+        title: "the next start changes the VM",
+        effects: &[Effect::Note],
+        why: "The persistent definition differs from what runs. A live move carries both as they are; a cold one starts the VM by the persistent definition, so that the changes come about.",
+        remedy: "See that the changes are wanted: compare `virsh dumpxml` with and without `--inactive`.",
+        source: "libvirt, virDomainGetXMLDesc",
+        judge: pending_changes,
+    },
+    Rule {
         code: "unreadable-mark",
         title: "a mark of ours cannot be read",
         effects: &[Effect::Blocks],
@@ -156,6 +174,41 @@ fn crashed(case: &Case<'_>) -> Vec<Verdict> {
             case.name
         ),
     )]
+}
+
+fn io_error(case: &Case<'_>) -> Vec<Verdict> {
+    let power = &case.vm.power;
+    let paused_by_it = power.state == RunState::Paused && power.reason.contains("error");
+    if !paused_by_it {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "io-error",
+        Effect::Blocks,
+        case.from,
+        format!("it is paused on {} because of an I/O error", case.from),
+        format!(
+            "see `virsh domblkerror {}`, mend it, then `virsh resume`",
+            case.name
+        ),
+    )]
+}
+
+fn pending_changes(case: &Case<'_>) -> Vec<Verdict> {
+    if case.detail.pending.is_empty() || !case.changes_host() || !case.is_active() {
+        return Vec::new();
+    }
+    let verdict = Verdict::new(
+        "pending-changes",
+        Effect::Note,
+        case.from,
+        format!(
+            "its next start changes it: {}",
+            case.detail.pending.join("; ")
+        ),
+        "see that this is wanted",
+    );
+    vec![verdict]
 }
 
 fn unreadable_mark(case: &Case<'_>) -> Vec<Verdict> {
