@@ -3,7 +3,7 @@
 //! Pools and networks have one name for the whole fleet here; [`Desired::pool_on`] and [`Desired::network_on`] turn
 //! it into the name on one host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,8 +26,57 @@ pub struct Desired {
     pub networks: BTreeMap<NetworkName, BTreeMap<HostName, String>>,
     /// Migration settings, from the general to the particular.
     pub migration: Migration,
+    /// Which verdicts the rules give.
+    #[serde(default)]
+    pub profile: Profile,
+    /// Groups of VMs of which no two may be on one host.
+    #[serde(default)]
+    pub apart: Vec<BTreeSet<VmName>>,
+    /// Groups of VMs that must all be on one host.
+    #[serde(default)]
+    pub together: Vec<BTreeSet<VmName>>,
+    /// What the command line allows, for all VMs.
+    #[serde(default)]
+    pub gates: Gates,
     /// The VMs that the manifest names. No other VM is ever touched.
     pub vms: BTreeMap<VmName, Vm>,
+}
+
+/// What the command line of one run allows. It only narrows what the manifest allows, except that it may accept
+/// risks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gates {
+    /// The longest that any guest may not answer: its pause in a live migration, its time off in a cold move.
+    pub max_downtime: Option<Millis>,
+    /// Whether no guest may be rebooted.
+    pub no_reboot: bool,
+    /// Rules whose risk is accepted, by code.
+    pub accept: BTreeSet<String>,
+}
+
+impl Gates {
+    fn narrow(&self, settings: &mut MigrationSettings) {
+        if let Some(most) = self.max_downtime {
+            settings.max_downtime = settings.max_downtime.min(most);
+            let cold = settings
+                .max_cold_downtime
+                .map_or(most, |limit| limit.min(most));
+            settings.max_cold_downtime = Some(cold);
+        }
+        settings.allow_reboot &= !self.no_reboot;
+        settings.accept.extend(self.accept.iter().cloned());
+    }
+}
+
+/// Which verdicts the rules give.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Domicile's own.
+    #[default]
+    Default,
+    /// The stricter ones of VMmanager 6, for those who come from there.
+    Vmmanager,
 }
 
 /// How a cluster's networks are made (VMmanager's kinds).
@@ -52,6 +101,12 @@ pub struct Cluster {
     pub spice_denied: bool,
     /// The family of the hosts' operating system where the manifest says it, such as `debian` or `redhat`.
     pub os: Option<String>,
+    /// The version of the hosts' operating system where the manifest says it.
+    #[serde(default)]
+    pub os_version: Option<String>,
+    /// Fleet-wide networks that are full-mesh VXLANs there.
+    #[serde(default)]
+    pub full_mesh: BTreeSet<NetworkName>,
 }
 
 /// One host as the manifest describes it.
@@ -205,9 +260,25 @@ pub struct MigrationOverrides {
     pub live_clones: Option<bool>,
     /// Whether a base that loses its last user at the source is removed there.
     pub remove_unused_bases: Option<bool>,
+    /// Whether a guest may be shut down and started again for a move.
+    #[serde(default)]
+    pub allow_reboot: Option<bool>,
+    /// The longest that a guest may be off for a cold move, by the forecast.
+    #[serde(default)]
+    pub max_cold_downtime: Option<Millis>,
+    /// How long a live migration may take in all.
+    #[serde(default)]
+    pub live_timeout: Option<Millis>,
+    /// Rules whose risk is accepted, by code; they add to those of more general levels.
+    #[serde(default)]
+    pub accept: Option<BTreeSet<String>>,
 }
 
 /// Migration settings with every one decided.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of the manifest that is on or off, and none excludes another"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationSettings {
     /// Rate of one migration; `None`: as fast as it goes.
@@ -238,6 +309,14 @@ pub struct MigrationSettings {
     pub live_clones: bool,
     /// Whether a base that loses its last user at the source is removed there.
     pub remove_unused_bases: bool,
+    /// Whether a guest may be shut down and started again for a move.
+    pub allow_reboot: bool,
+    /// The longest that a guest may be off for a cold move, by the forecast; `None`: not limited.
+    pub max_cold_downtime: Option<Millis>,
+    /// How long a live migration may take in all; `None`: not limited.
+    pub live_timeout: Option<Millis>,
+    /// Rules whose risk is accepted, by code.
+    pub accept: BTreeSet<String>,
 }
 
 impl Default for MigrationSettings {
@@ -258,6 +337,10 @@ impl Default for MigrationSettings {
             cold_copy: ColdCopy::Auto,
             live_clones: false,
             remove_unused_bases: false,
+            allow_reboot: true,
+            max_cold_downtime: None,
+            live_timeout: None,
+            accept: BTreeSet::new(),
         }
     }
 }
@@ -284,6 +367,10 @@ impl MigrationSettings {
             cold_copy,
             live_clones,
             remove_unused_bases,
+            allow_reboot,
+            max_cold_downtime,
+            live_timeout,
+            accept,
         } = over;
         self.bandwidth = bandwidth.or(self.bandwidth);
         set(&mut self.parallel, parallel.as_ref());
@@ -299,6 +386,10 @@ impl MigrationSettings {
         set(&mut self.cold_copy, cold_copy.as_ref());
         set(&mut self.live_clones, live_clones.as_ref());
         set(&mut self.remove_unused_bases, remove_unused_bases.as_ref());
+        set(&mut self.allow_reboot, allow_reboot.as_ref());
+        self.max_cold_downtime = max_cold_downtime.or(self.max_cold_downtime);
+        self.live_timeout = live_timeout.or(self.live_timeout);
+        self.accept.extend(accept.iter().flatten().cloned());
     }
 }
 
@@ -333,7 +424,8 @@ pub struct Vm {
 }
 
 impl Desired {
-    /// The settings of a move of this VM between these hosts: defaults, then fleet, cluster of the source, pair, VM.
+    /// The settings of a move of this VM between these hosts: defaults, then fleet, cluster of the source, pair, VM,
+    /// and what the command line allows.
     #[must_use]
     pub fn settings(&self, vm: &VmName, from: &HostName, to: &HostName) -> MigrationSettings {
         let mut settings = MigrationSettings::default();
@@ -350,6 +442,7 @@ impl Desired {
         if let Some(vm) = self.vms.get(vm) {
             settings.overlay(&vm.migration);
         }
+        self.gates.narrow(&mut settings);
         settings
     }
 

@@ -10,6 +10,7 @@ mod observe;
 mod planner;
 mod properties;
 mod render;
+mod rules;
 mod scenarios;
 mod simulator;
 mod support;

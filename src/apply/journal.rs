@@ -116,6 +116,7 @@ mod tests {
             capacities: Vec::new(),
             slots: std::collections::BTreeMap::new(),
             makespan: Millis::ZERO,
+            alternatives: std::collections::BTreeMap::new(),
         }
     }
 

@@ -45,6 +45,11 @@ pub(super) enum Command {
     Apply(ApplyArguments),
     /// Show a saved plan or a saved reading
     Show(ShowArguments),
+    /// Say what a restriction is about, why it is there and what to do; without a code, list them all
+    Explain {
+        /// A code from a plan's findings, such as storage-unsafe
+        code: Option<String>,
+    },
     /// Print the JSON schema of the manifest
     Schema,
     /// Print a script that completes commands in a shell
@@ -119,6 +124,15 @@ pub(super) struct Planning {
     /// All but this VM; may be given several times
     #[arg(long = "exclude", value_name = "VM")]
     pub(super) excludes: Vec<VmName>,
+    /// The longest that any guest may not answer, by the forecast; moves above are refused
+    #[arg(long, value_name = "TIME")]
+    pub(super) max_downtime: Option<Millis>,
+    /// Refuse every move that reboots a guest
+    #[arg(long)]
+    pub(super) no_reboot: bool,
+    /// Accept the risk of this rule (`domicile explain` lists them); may be given several times
+    #[arg(long, value_name = "CODE")]
+    pub(super) accept: Vec<String>,
     /// Most migrations into and out of each host at once, whatever the manifest says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) parallelism: Option<u32>,
@@ -142,7 +156,7 @@ pub(super) struct PlanArguments {
 #[derive(Debug, Args)]
 pub(super) struct ApplyArguments {
     /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept"])]
     pub(super) plan_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) planning: Planning,

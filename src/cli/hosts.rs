@@ -25,16 +25,20 @@ pub(super) fn read(
         return files::read_observed(path);
     }
     let waiting = Waiting::new(console, &format!("Reading {} hosts", desired.hosts.len()));
-    let request = |depth| ObserveRequest {
-        hosts: desired.hosts.clone(),
+    let request = |hosts, depth| ObserveRequest {
+        hosts,
         depth,
         timeout,
     };
-    let bulk = hosts.observe(&request(Depth::Bulk));
-    let observed = match planner::needs(desired, &bulk) {
-        none if none.is_empty() => bulk,
-        named => hosts.observe(&request(Depth::Named(named))),
-    };
+    let mut observed = hosts.observe(&request(desired.hosts.clone(), Depth::Bulk));
+    let needed = planner::needs(desired, &observed);
+    if !needed.is_empty() {
+        // Who has not answered in all the time that it had is not waited for again.
+        let mut answering = desired.hosts.clone();
+        answering.retain(|name, _| observed.host(name).is_some());
+        let closer = hosts.observe(&request(answering, Depth::Named(needed)));
+        observed.hosts.extend(closer.hosts);
+    }
     waiting.end();
     reached_any(&observed)?;
     Ok(observed)

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 use super::exit::Exit;
+use super::explain;
 use super::failure::Failure;
-use crate::desired::Desired;
-use crate::manifest::{self, Fault, Label, Source};
+use crate::desired::{Desired, MigrationOverrides};
+use crate::manifest::{self, Fault, Label, Loaded, Source};
 use crate::render::clean;
+use crate::rules;
 
 /// Reads and loads a manifest.
 pub(super) fn load(paths: &[PathBuf]) -> Result<Desired, Failure> {
@@ -20,12 +22,57 @@ pub(super) fn load(paths: &[PathBuf]) -> Result<Desired, Failure> {
         )
     })?;
     match manifest::load(&sources) {
-        Ok(loaded) => Ok(loaded.desired),
+        Ok(loaded) => {
+            let faults = unknown_codes(&loaded, &sources);
+            if faults.is_empty() {
+                return Ok(loaded.desired);
+            }
+            Err(Failure {
+                exit: Exit::ERROR,
+                reports: reports(&sources, &faults),
+            })
+        }
         Err(faults) => Err(Failure {
             exit: Exit::ERROR,
             reports: reports(&sources, &faults),
         }),
     }
+}
+
+/// Accepted risks that no rule has: what was meant would be refused without a word why.
+fn unknown_codes(loaded: &Loaded, sources: &[Source]) -> Vec<Fault> {
+    let desired = &loaded.desired;
+    let mut faults = Vec::new();
+    let mut look = |keys: &[&str], settings: &MigrationOverrides| {
+        for code in settings.accept.iter().flatten() {
+            if rules::rule(code).is_none() {
+                let place = loaded.place(sources, keys);
+                let label = Label {
+                    source: place.as_ref().map_or(0, |place| place.source),
+                    span: place.map_or(0..0, |place| place.span),
+                    text: "no such rule".to_owned(),
+                };
+                let message = format!("`{code}` is no code of a rule");
+                let fault = Fault::new("unknown-rule", keys.join("."), label, message);
+                faults.push(fault.help(explain::advice(code)));
+            }
+        }
+    };
+    look(&["migration", "accept"], &desired.migration.fleet);
+    for (cluster, settings) in &desired.migration.clusters {
+        let keys = ["migration", "clusters", cluster.as_str(), "accept"];
+        look(&keys, settings);
+    }
+    for (_, _, settings) in &desired.migration.pairs {
+        look(&["migration", "pairs"], settings);
+    }
+    for (vm, wanted) in &desired.vms {
+        look(
+            &["vms", vm.as_str(), "migration", "accept"],
+            &wanted.migration,
+        );
+    }
+    faults
 }
 
 type Text = Arc<NamedSource<String>>;

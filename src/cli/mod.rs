@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod console;
 pub mod exit;
+mod explain;
 mod failure;
 mod files;
 mod hosts;

@@ -7,8 +7,8 @@ use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::saved::Saved;
-use super::{hosts, manifest};
-use crate::desired::Desired;
+use super::{explain, hosts, manifest};
+use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
 use crate::observed::Observed;
@@ -53,6 +53,12 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
 pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failure> {
     let mut desired = manifest::load(&planning.manifest.files)?;
     choose(&mut desired, &planning.targets, &planning.excludes)?;
+    desired.gates = Gates {
+        max_downtime: planning.max_downtime,
+        no_reboot: planning.no_reboot,
+        accept: planning.accept.iter().cloned().collect(),
+    };
+    explain::expect_codes(planning.accept.iter().map(String::as_str))?;
     if let Some(most) = planning.parallelism {
         for host in desired.hosts.values_mut() {
             host.limits.parallel = Some(most);

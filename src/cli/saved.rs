@@ -290,6 +290,7 @@ mod tests {
             capacities: vec![],
             slots: BTreeMap::new(),
             makespan: Millis(3),
+            alternatives: BTreeMap::new(),
         }
     }
 

@@ -22,7 +22,12 @@ impl Listener {
         let cancel = cancel.clone();
         let thread = std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || signals.forever().for_each(|_| cancel.press()))?;
+            .spawn(move || {
+                for signal in signals.forever() {
+                    cancel.press();
+                    log::info!("signal {signal}: the wish to stop is passed on");
+                }
+            })?;
         Ok(Self {
             signals: handle,
             thread: Some(thread),

@@ -2,7 +2,7 @@
 //! editor shows.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -11,8 +11,10 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use super::settings::{Migration, Settings};
 use super::value::{EitherForm, ShortForm};
 use super::written::Written;
-use crate::desired::{Method, NetworkKind};
-use crate::model::{Bytes, ClusterName, DiskTarget, HostName, MacAddress, NetworkName, PoolName};
+use crate::desired::{Method, NetworkKind, Profile};
+use crate::model::{
+    Bytes, ClusterName, DiskTarget, HostName, MacAddress, NetworkName, PoolName, VmName,
+};
 
 /// The version of the manifest's format that this Domicile reads.
 pub(super) const VERSION: u64 = 1;
@@ -39,6 +41,10 @@ pub(super) struct Document {
     pools: Option<BTreeMap<String, Pool>>,
     /// How VMs are moved.
     migration: Option<Migration>,
+    /// Which verdicts the rules give: Domicile's own, or the stricter ones of VMmanager 6.
+    profile: Option<Profile>,
+    /// Which VMs must not, and which must, be on one host.
+    placement: Option<Placement>,
     /// The VMs with the host where each shall live, by libvirt's name of the VM.
     vms: Option<BTreeMap<String, EitherForm<Vm>>>,
 }
@@ -51,8 +57,27 @@ pub(super) const SECTIONS: &[&str] = &[
     "networks",
     "pools",
     "migration",
+    "profile",
+    "placement",
     "vms",
 ];
+
+/// Which VMs must not, and which must, be on one host. VMs that the manifest does not manage may be named, too.
+#[derive(Debug, Clone, Default, serde::Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "lists of VMs, such as { apart: [[db-1, db-2]] }"
+)]
+pub(super) struct Placement {
+    /// Groups of VMs of which no two may be on one host.
+    #[serde(default)]
+    #[schemars(with = "Vec<Vec<String>>")]
+    pub(super) apart: Vec<BTreeSet<VmName>>,
+    /// Groups of VMs that must all be on one host.
+    #[serde(default)]
+    #[schemars(with = "Vec<Vec<String>>")]
+    pub(super) together: Vec<BTreeSet<VmName>>,
+}
 
 /// Whether VMs with SPICE graphics can be used in a cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
@@ -80,6 +105,12 @@ pub(super) struct Cluster {
     pub(super) spice: Spice,
     /// Family of the hosts' operating system, such as debian or redhat; found out from the hosts unless given.
     pub(super) os: Option<String>,
+    /// Version of the hosts' operating system, such as 12 or 9.4; VMs that move to a newer or older one get a word.
+    pub(super) os_version: Option<String>,
+    /// Networks of `networks` that are full-mesh VXLANs, which no VM may leave.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) full_mesh: BTreeSet<NetworkName>,
 }
 
 /// A host, in full.

@@ -38,7 +38,9 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    pub(super) fn new(
+    /// A fault with one place; control characters in its texts are shown as escapes.
+    #[must_use]
+    pub fn new(
         code: &'static str,
         path: impl Into<String>,
         label: Label,
@@ -54,7 +56,9 @@ impl Fault {
         }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    /// The same with what can be done.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(one_line(help.into()));
         self
     }

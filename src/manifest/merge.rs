@@ -5,13 +5,14 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 
-use super::document::{Cluster, Host, Pool, SECTIONS, VERSION, Vm};
+use super::document::{Cluster, Host, Placement, Pool, SECTIONS, VERSION, Vm};
 use super::fault::{Fault, Label};
 use super::settings::Migration;
 use super::source::Source;
 use super::suggest;
 use super::tree::{Content, PartId, Tree};
 use super::value::{EitherForm, Problem, ProblemKind, one_of, read};
+use crate::desired::Profile;
 use crate::model::{ClusterName, HostName, InvalidName, NetworkName, PoolName, VmName};
 
 /// Where an entry stands.
@@ -36,6 +37,9 @@ pub(super) struct Sections {
     pub(super) pools: Section<PoolName, Pool>,
     /// One for each source that has the section.
     pub(super) migration: Vec<(Place, Migration)>,
+    pub(super) profile: Option<(Place, Profile)>,
+    /// Of all sources together.
+    pub(super) placement: Placement,
     pub(super) vms: Section<VmName, Vm>,
 }
 
@@ -139,6 +143,13 @@ impl<'t> Merger<'t, '_> {
                 |read: EitherForm<Vm>| read.0,
             ),
             "migration" => self.migration(place, sections),
+            "profile" => self.profile(place, sections),
+            "placement" => {
+                let read: Option<Placement> = self.read(field, place.value);
+                let Placement { apart, together } = read.unwrap_or_default();
+                sections.placement.apart.extend(apart);
+                sections.placement.together.extend(together);
+            }
             _ if field.starts_with("x-") => {}
             _ => {
                 sections.version |=
@@ -176,6 +187,18 @@ impl<'t> Merger<'t, '_> {
         };
         self.faults
             .push(Fault::new("version-unsupported", "version", label, message).help(help));
+    }
+
+    fn profile(&mut self, place: Place, sections: &mut Sections) {
+        if let Some((first, _)) = &sections.profile {
+            let first = self
+                .texts
+                .label(first.source, first.key, "first given here");
+            let fault = self.twice("profile".into(), place, "profile");
+            self.faults.push(fault.second(first));
+        } else if let Some(profile) = self.read("profile", place.value) {
+            sections.profile = Some((place, profile));
+        }
     }
 
     fn section<K: Ord + Display, R: DeserializeOwned, T>(

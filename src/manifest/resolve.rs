@@ -21,6 +21,13 @@ pub(super) fn resolve(sections: &Sections, texts: Texts<'_>, faults: &mut Vec<Fa
         pools: checker.pools(&sections.pools),
         networks: checker.networks(&sections.networks),
         migration: checker.migration(sections),
+        profile: sections
+            .profile
+            .as_ref()
+            .map_or_else(Default::default, |(_, profile)| *profile),
+        apart: sections.placement.apart.clone(),
+        together: sections.placement.together.clone(),
+        gates: desired::Gates::default(),
         vms: checker.vms(&sections.vms),
     }
 }
@@ -33,6 +40,8 @@ fn clusters(sections: &Sections) -> BTreeMap<ClusterName, desired::Cluster> {
             network: cluster.network,
             spice_denied: cluster.spice == Spice::Denied,
             os: cluster.os.clone(),
+            os_version: cluster.os_version.clone(),
+            full_mesh: cluster.full_mesh.clone(),
         };
         Some((name.clone(), cluster))
     })

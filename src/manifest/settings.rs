@@ -1,7 +1,7 @@
 //! Migration settings as a manifest writes them. The same fields stand at the fleet, a cluster, a pair of hosts and a
 //! VM, so they are written down once here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,17 @@ macro_rules! settings {
             pub(super) live_clones: Option<bool>,
             /// Whether a base that loses its last user at the source is removed there; false unless given.
             pub(super) remove_unused_bases: Option<bool>,
+            /// Whether a guest may be shut down and started again for a move; true unless given.
+            pub(super) allow_reboot: Option<bool>,
+            /// The longest that a guest may be off for a cold move, by the forecast; not limited unless given.
+            pub(super) max_cold_downtime: Option<Written<Millis>>,
+            /// How long a live migration may take in all; then it is cancelled, and what ends `on_stall` comes about.
+            /// Not limited unless given.
+            pub(super) live_timeout: Option<Written<Millis>>,
+            /// Rules whose risk is accepted, by their codes (`domicile explain` lists them), besides those that are
+            /// accepted at a more general level.
+            #[schemars(with = "Option<Vec<String>>")]
+            pub(super) accept: Option<BTreeSet<String>>,
         }
 
         impl $type {
@@ -91,6 +102,10 @@ macro_rules! settings {
                     cold_copy: self.cold_copy,
                     live_clones: self.live_clones,
                     remove_unused_bases: self.remove_unused_bases,
+                    allow_reboot: self.allow_reboot,
+                    max_cold_downtime: self.max_cold_downtime.map(|written| written.0),
+                    live_timeout: self.live_timeout.map(|written| written.0),
+                    accept: self.accept.clone(),
                 }
             }
         }

@@ -244,6 +244,16 @@ fn out_of_range(settings: &MigrationOverrides) -> Vec<(&'static str, &'static st
             "shutdown_timeout",
             "no guest shuts down in no time at all",
         ),
+        (
+            no_time(settings.max_cold_downtime),
+            "max_cold_downtime",
+            "no guest reboots in no time at all; `allow_reboot: false` forbids it",
+        ),
+        (
+            no_time(settings.live_timeout),
+            "live_timeout",
+            "no migration is done in no time at all",
+        ),
     ];
     let wrong = checks.into_iter().filter(|(wrong, ..)| *wrong);
     wrong.map(|(_, field, message)| (field, message)).collect()
@@ -292,6 +302,10 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
         cold_copy,
         live_clones,
         remove_unused_bases,
+        allow_reboot,
+        max_cold_downtime,
+        live_timeout,
+        accept,
     } = from;
     into.bandwidth = into.bandwidth.or(bandwidth);
     into.parallel = into.parallel.or(parallel);
@@ -307,4 +321,8 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
     into.cold_copy = into.cold_copy.or(cold_copy);
     into.live_clones = into.live_clones.or(live_clones);
     into.remove_unused_bases = into.remove_unused_bases.or(remove_unused_bases);
+    into.allow_reboot = into.allow_reboot.or(allow_reboot);
+    into.max_cold_downtime = into.max_cold_downtime.or(max_cold_downtime);
+    into.live_timeout = into.live_timeout.or(live_timeout);
+    into.accept = into.accept.take().or(accept);
 }

@@ -98,6 +98,17 @@ pub enum InterfaceSource {
     Other(String),
 }
 
+impl InterfaceSource {
+    /// The name of the bridge or libvirt network, where it is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Bridge(name) | Self::Network(name) => Some(name),
+            Self::Direct(_) | Self::Other(_) => None,
+        }
+    }
+}
+
 /// As people say it: `bridge br0`, `network default`.
 impl fmt::Display for InterfaceSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -41,6 +41,20 @@ pub struct Plan {
     pub slots: BTreeMap<Slot, u32>,
     /// How long the whole takes by the forecast.
     pub makespan: Millis,
+    /// For VMs whose move is refused: every other host, and whether it would do.
+    #[serde(default)]
+    pub alternatives: BTreeMap<VmName, Vec<Alternative>>,
+}
+
+/// Another host for a VM whose move is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// Which host.
+    pub host: HostName,
+    /// How the VM could be moved there; `None`: it could not.
+    pub fits: Option<MoveKind>,
+    /// Why so, or why not.
+    pub why: String,
 }
 
 /// One difference between the manifest and the hosts.

@@ -18,6 +18,8 @@ pub enum Resource {
     Vms(HostName),
     /// Bytes in a pool of one host. A shared pool is counted on the first host (by name) that has it.
     Pool(HostName, PoolName),
+    /// The place on a host for one VM of a group that the manifest keeps apart; groups count from 0.
+    Apart(usize, HostName),
 }
 
 impl fmt::Display for Resource {
@@ -27,6 +29,13 @@ impl fmt::Display for Resource {
             Self::Vcpus(host) => write!(out, "vCPUs of {host}"),
             Self::Vms(host) => write!(out, "VMs on {host}"),
             Self::Pool(host, pool) => write!(out, "room in pool {pool} of {host}"),
+            Self::Apart(group, host) => {
+                write!(
+                    out,
+                    "the place of group {} on {host}",
+                    group.saturating_add(1)
+                )
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::derive::{Derived, derive};
+use super::gates;
 use super::intent::Intent;
 use super::room;
 use super::schedule::{Schedule, Stuck, schedule};
@@ -29,14 +30,16 @@ pub(super) fn assemble<'a>(
         let derived = derive(&intents);
         let schedule = schedule(&derived, &capacities, &slots);
         let stuck = stuck_vms(&derived, &schedule);
-        if stuck.is_empty() {
+        let too_long = gates::too_long(&intents, &derived, &schedule);
+        if stuck.is_empty() && too_long.is_empty() {
             break (derived, schedule);
         }
+        findings.extend(too_long.values().cloned());
         for (vm, chain) in &stuck {
             findings.extend(no_room(&intents, vm, chain));
         }
         let keep = |intent: Intent<'a>| {
-            if stuck.contains_key(intent.name) {
+            if stuck.contains_key(intent.name) || too_long.contains_key(intent.name) {
                 intent.finish()
             } else {
                 Some(intent)
@@ -74,6 +77,7 @@ pub(super) fn assemble<'a>(
             .into_iter()
             .filter(|(slot, _)| touched.contains(slot))
             .collect(),
+        alternatives: BTreeMap::new(),
         makespan: makespan.unwrap_or_default(),
         steps,
     }
@@ -96,7 +100,7 @@ fn stuck_vms<'s>(derived: &Derived, schedule: &'s Schedule) -> BTreeMap<VmName, 
 fn amount(resource: &Resource, value: u64) -> String {
     match resource {
         Resource::Memory(_) | Resource::Pool(..) => Bytes(value).to_string(),
-        Resource::Vcpus(_) | Resource::Vms(_) => value.to_string(),
+        Resource::Vcpus(_) | Resource::Vms(_) | Resource::Apart(..) => value.to_string(),
     }
 }
 
@@ -107,6 +111,7 @@ fn no_room(intents: &[Intent<'_>], vm: &VmName, stuck: &Stuck) -> Vec<Finding> {
     let finding = |(resource, needed, left): &(Resource, u64, u64)| {
         let (code, host) = match resource {
             Resource::Pool(host, _) => ("pool-space", host),
+            Resource::Apart(_, host) => ("rule-apart", host),
             Resource::Memory(host) | Resource::Vcpus(host) | Resource::Vms(host) => {
                 ("capacity", host)
             }
@@ -131,7 +136,7 @@ fn no_room(intents: &[Intent<'_>], vm: &VmName, stuck: &Stuck) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(Finding {
             severity: Severity::Blocks,
-            code: "no-order".into(),
+            code: "capacity".into(),
             vm: Some(vm.clone()),
             host: Some(intent.way.to.clone()),
             message: format!(

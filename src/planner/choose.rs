@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::difference::{Index, locate};
-use super::intent::{Intent, Transfer};
+use super::gates::findings_of;
+use super::intent::{Choice, Intent, Transfer};
 use super::place::{Way, detail_of, differences, unknown_disks};
 use super::recover::{self, Remains};
 use crate::definition::Rewrite;
@@ -22,7 +23,7 @@ pub(super) struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         self.findings
             .iter()
             .any(|finding| finding.severity == Severity::Blocks)
@@ -264,15 +265,6 @@ fn missing_disks(name: &VmName, way: &Way<'_>, detail: &VmDetail) -> Vec<Finding
         .collect()
 }
 
-#[derive(Debug)]
-struct Choice {
-    kind: MoveKind,
-    transfer: Transfer,
-    reason: String,
-    /// Set when the manifest's method or setting is refused by a rule.
-    refused: Option<Effect>,
-}
-
 fn refusal(verdicts: &[Verdict], effect: Effect) -> Option<&Verdict> {
     verdicts.iter().find(|verdict| verdict.effect == effect)
 }
@@ -354,50 +346,4 @@ fn transfer(asked: ColdCopy, verdicts: &[Verdict]) -> (Transfer, Option<Effect>)
         ColdCopy::Auto if no_direct.is_none() => (Transfer::Direct, None),
         ColdCopy::Auto => (Transfer::Stream, no_stream.and(no_direct)),
     }
-}
-
-/// The verdicts as findings: those that decide stand as they are, those about a method that is not taken are left
-/// out, and one about a method that the manifest insists on blocks.
-fn findings_of(case: &Case<'_>, choice: &Choice, verdicts: &[Verdict]) -> Vec<Finding> {
-    let severity = |verdict: &Verdict| match verdict.effect {
-        Effect::Blocks => Some(Severity::Blocks),
-        Effect::Risk => Some(Severity::Risk),
-        Effect::Note => Some(Severity::Note),
-        Effect::RefusesLive | Effect::RefusesDirect | Effect::RefusesStream => {
-            let both = choice.refused == Some(Effect::RefusesDirect)
-                || choice.refused == Some(Effect::RefusesStream);
-            let copy = matches!(
-                verdict.effect,
-                Effect::RefusesDirect | Effect::RefusesStream
-            );
-            (choice.refused == Some(verdict.effect) || (both && copy)).then_some(Severity::Blocks)
-        }
-    };
-    let mut findings = Vec::new();
-    for verdict in verdicts {
-        if let Some(severity) = severity(verdict) {
-            findings.push(Finding {
-                severity,
-                code: verdict.code.into(),
-                vm: Some(case.name.clone()),
-                host: verdict.host.clone(),
-                message: verdict.message.clone(),
-                remedy: verdict.remedy.clone(),
-            });
-        }
-    }
-    if choice.kind == MoveKind::Cold && case.is_active() && choice.refused.is_none() {
-        findings.push(Finding {
-            severity: Severity::Note,
-            code: "reboot".into(),
-            vm: Some(case.name.clone()),
-            host: Some(case.from.clone()),
-            message: format!(
-                "it is shut down on {} and started on {}",
-                case.from, case.to
-            ),
-            remedy: "set `method: live` at the VM if it must not be rebooted".into(),
-        });
-    }
-    findings
 }

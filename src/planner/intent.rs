@@ -8,6 +8,7 @@ use crate::desired::MigrationSettings;
 use crate::model::{VmName, VolumeRef};
 use crate::observed::{Host, Vm, VmDetail};
 use crate::plan::{Action, DiskPlacement, MoveKind};
+use crate::rules::Effect;
 
 /// By which means a move carries the VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,16 @@ pub(super) enum Transfer {
     BlockCopy,
     /// Only what an earlier apply left to be done.
     Nothing,
+}
+
+/// How a VM is to be moved.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) kind: MoveKind,
+    pub(super) transfer: Transfer,
+    pub(super) reason: String,
+    /// Set when the manifest's method or setting is refused by a rule.
+    pub(super) refused: Option<Effect>,
 }
 
 /// What shall happen to one VM; nothing about it is left open but the time.

@@ -10,11 +10,13 @@
 //! 7. `assemble`: the plan, with an edge for each reason to wait.
 
 mod acts;
+mod alternatives;
 mod assemble;
 mod choose;
 mod derive;
 mod difference;
 mod estimate;
+mod gates;
 mod intent;
 mod place;
 mod recover;
@@ -72,21 +74,35 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         intents.extend(decision.intent);
     }
     findings.extend(gaps(observed, &intents));
-    assemble::assemble(desired, observed, intents, changes, findings)
+    let mut plan = assemble::assemble(desired, observed, intents, changes, findings);
+    plan.alternatives =
+        alternatives::alternatives(desired, observed, &settled.paused, &index, &plan.findings);
+    plan
 }
 
 fn host_findings(observed: &Observed) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (one, other, uuid) in rules::same_host_twice(observed) {
+        let (message, remedy) = if uuid.is_empty() {
+            (
+                format!("{one} and {other} tell no host UUID, so they may be one machine"),
+                "set a host_uuid of its own in libvirtd.conf on each".to_owned(),
+            )
+        } else {
+            (
+                format!("{one} and {other} both report the host UUID {uuid}"),
+                format!(
+                    "if they are one machine, remove one of them from the manifest; if they were cloned, set a new host_uuid in libvirtd.conf on {other}"
+                ),
+            )
+        };
         findings.push(Finding {
             severity: Severity::Blocks,
             code: "same-host-uuid".into(),
             vm: None,
             host: Some(one.clone()),
-            message: format!("{one} and {other} both report the host UUID {uuid}"),
-            remedy: format!(
-                "if they are one machine, remove one of them from the manifest; if they were cloned, set a new host_uuid in libvirtd.conf on {other}"
-            ),
+            message,
+            remedy,
         });
     }
     for (host, reading) in &observed.hosts {

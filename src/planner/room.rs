@@ -76,7 +76,23 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
         }
     }
     takes.extend(pools);
+    takes.extend(places(intent, intent.way.to));
     takes
+}
+
+/// The places on a host that a VM which changes it takes there or leaves, one for each group of VMs that must be
+/// apart.
+fn places(intent: &Intent<'_>, host: &HostName) -> Vec<(Resource, u64)> {
+    let groups = intent.way.desired.apart.iter().enumerate();
+    let own = groups.filter(|(_, group)| {
+        group.contains(intent.name) && runs_or_stays(intent) && intent.way.from != intent.way.to
+    });
+    own.map(|(index, _)| (Resource::Apart(index, host.clone()), 1))
+        .collect()
+}
+
+fn runs_or_stays(intent: &Intent<'_>) -> bool {
+    runs_at_the_end(intent) || intent.kind == MoveKind::Offline
 }
 
 /// What a disk's copy comes to occupy. QEMU writes zeros into a raw volume where the original has holes, so a raw disk
@@ -137,6 +153,8 @@ pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)
                 .into_iter()
                 .collect()
         }
+        // A move's last act, when nothing of it is left at its source.
+        Action::Unmark { host, .. } if host == intent.way.to => places(intent, intent.way.from),
         _ => Vec::new(),
     }
 }
@@ -203,6 +221,15 @@ pub(super) fn capacities(desired: &Desired, observed: &Observed) -> Vec<Capacity
                     used: pool.capacity.minus(pool.available).0,
                 });
             }
+        }
+        for (index, group) in desired.apart.iter().enumerate() {
+            let there = host.vms.keys().filter(|vm| group.contains(*vm)).count();
+            let used = u64::try_from(there).unwrap_or(u64::MAX);
+            all.push(Capacity {
+                resource: Resource::Apart(index, name.clone()),
+                limit: used.max(1),
+                used,
+            });
         }
     }
     all

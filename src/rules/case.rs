@@ -52,7 +52,7 @@ impl Case<'_> {
     }
 }
 
-/// What a rule's verdict does to the move.
+/// What a rule's verdict does to the move, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// The move is refused.
@@ -63,10 +63,25 @@ pub enum Effect {
     RefusesDirect,
     /// Moving the stopped VM by streams through this process is refused, host to host may do.
     RefusesStream,
-    /// It may fail or hurt.
+    /// It may fail or hurt: refused unless the manifest or the command line accepts the rule by its code.
     Risk,
     /// The reviewer should know.
     Note,
+}
+
+impl Effect {
+    /// The word for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::RefusesLive => "refuses live",
+            Self::RefusesDirect => "refuses direct copy",
+            Self::RefusesStream => "refuses streamed copy",
+            Self::Risk => "risk",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// What a rule says of one case.
@@ -109,5 +124,18 @@ pub struct Rule {
     pub code: &'static str,
     /// What it watches, in a few words.
     pub title: &'static str,
+    /// Everything that it may do to a move.
+    pub effects: &'static [Effect],
+    /// Why it is there, for who wants to know more.
+    pub why: &'static str,
+    /// What can be done about it, in general.
+    pub remedy: &'static str,
+    /// Who says so: a function of libvirt, a document, a product.
+    pub source: &'static str,
     pub(super) judge: fn(&Case<'_>) -> Vec<Verdict>,
+}
+
+/// For rules that are watched where more than one case is seen: by the planner, over the whole fleet and over time.
+pub(super) fn over_the_whole_plan(_: &Case<'_>) -> Vec<Verdict> {
+    Vec::new()
 }

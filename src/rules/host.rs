@@ -8,11 +8,19 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "host-maintenance",
         title: "the destination is in maintenance",
+        effects: &[Effect::Blocks],
+        why: "A host in maintenance is being emptied or worked on. A VM that comes to it would have to leave it again.",
+        remedy: "Choose another host, or end the maintenance in the manifest.",
+        source: "VMmanager 6, maintenance mode",
         judge: maintenance,
     },
     Rule {
         code: "uuid-taken",
         title: "the destination has another VM of that UUID or name",
+        effects: &[Effect::Blocks],
+        why: "libvirt identifies a VM by its UUID and its name. It refuses a second definition with either, and a migration ends in its Prepare phase.",
+        remedy: "Rename or remove the other VM, if it is not needed.",
+        source: "libvirt, virDomainObjListAddLocked",
         judge: identity_taken,
     },
 ];

@@ -5,10 +5,13 @@
 //! room over time is the schedule's matter.
 
 mod case;
+mod cluster;
+mod disk;
 mod host;
 mod live;
 mod network;
-mod storage;
+mod planned;
+mod pool;
 mod vm;
 
 pub use case::{Case, Effect, Rule, Verdict};
@@ -19,14 +22,37 @@ pub use network::{NetworkFault, connection};
 #[must_use]
 pub fn catalogue() -> Vec<Rule> {
     let families = [
+        planned::RULES,
         host::RULES,
+        cluster::RULES,
         vm::RULES,
-        storage::RULES,
+        pool::RULES,
+        disk::RULES,
         network::RULES,
         live::RULES,
     ];
     families.concat()
 }
+
+/// The rule of that code.
+#[must_use]
+pub fn rule(code: &str) -> Option<Rule> {
+    catalogue().into_iter().find(|rule| rule.code == code)
+}
+
+/// What VMmanager 6 makes of a verdict that is milder here; `None` where it is no stricter.
+#[must_use]
+pub fn in_vmmanager(code: &str) -> Option<Effect> {
+    let stricter = STRICTER_IN_VMMANAGER;
+    let found = stricter.iter().find(|(theirs, _)| *theirs == code);
+    found.map(|(_, effect)| *effect)
+}
+
+/// VMmanager 6, "Migration of virtual machines", both versions of the page that are known.
+const STRICTER_IN_VMMANAGER: &[(&str, Effect)] = &[
+    ("os-version", Effect::RefusesLive),
+    ("nested", Effect::RefusesLive),
+];
 
 /// What all rules say of one case.
 #[must_use]

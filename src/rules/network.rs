@@ -8,11 +8,19 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "network-missing",
         title: "an interface has nothing to connect to at the destination",
+        effects: &[Effect::Blocks],
+        why: "An interface needs something to connect to where its VM starts. libvirt finds out when it makes the interface, in the middle of the migration.",
+        remedy: "Create the bridge or network, or name its counterpart under `networks`.",
+        source: "libvirt, qemuInterfaceBridgeConnect and virDomainNetAllocateActualDevice",
         judge: missing,
     },
     Rule {
         code: "mac-taken",
         title: "the destination has that MAC address",
+        effects: &[Effect::Risk],
+        why: "Two interfaces of one address in one network take the packets from each other.",
+        remedy: "Give one of the two another address.",
+        source: "VMmanager 6 and Proxmox VE",
         judge: mac_taken,
     },
 ];

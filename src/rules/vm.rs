@@ -1,40 +1,73 @@
 //! Rules about the VM itself, whatever the method.
 
 use super::case::{Case, Effect, Rule, Verdict};
-use crate::model::RunState;
+use crate::model::{JobKind, RunState};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "job-active",
         title: "another job runs on the VM",
+        effects: &[Effect::Blocks],
+        why: "libvirt allows one job that changes a VM at a time. A migration waits 30 seconds for another one and then fails; a copy or commit of a disk refuses it at once.",
+        remedy: "Wait for the end of the job, or end it.",
+        source: "libvirt, qemuMigrationSrcIsAllowed and qemuDomainObjBeginAsyncJob",
         judge: job_active,
     },
     Rule {
         code: "managed-save",
         title: "the VM has a saved state",
+        effects: &[Effect::Blocks],
+        why: "A saved state lies in a file of the host that no migration carries, and a start at the destination without it would lose what the guest had in memory.",
+        remedy: "Start the VM, which resumes the saved state, or drop the state.",
+        source: "libvirt, migration.rst",
         judge: managed_save,
     },
     Rule {
         code: "snapshots",
         title: "the VM has libvirt snapshots",
+        effects: &[Effect::RefusesLive, Effect::RefusesDirect],
+        why: "libvirt refuses every migration of a VM with snapshots. The streamed copy takes internal snapshots along, and their metadata is defined again at the destination.",
+        remedy: "Delete the snapshots, or let the VM be moved cold.",
+        source: "libvirt, qemuMigrationSrcIsAllowed; VMmanager 6, snapshots of virtual machines",
         judge: snapshots,
     },
     Rule {
         code: "transient-vm",
         title: "the VM has no persistent definition",
+        effects: &[Effect::Blocks],
+        why: "A VM without a persistent definition is gone when it stops, and no mark can be written that would survive a failure.",
+        remedy: "Define it.",
+        source: "libvirt, virDomainIsPersistent",
         judge: transient,
     },
     Rule {
         code: "crashed",
         title: "the guest has crashed",
+        effects: &[Effect::Blocks],
+        why: "What a crashed guest holds in memory is evidence, and whether its disks are whole nobody knows.",
+        remedy: "Look at it, then destroy or reset it.",
+        source: "libvirt, virDomainCrashedReason",
         judge: crashed,
     },
     Rule {
         code: "unreadable-mark",
         title: "a mark of ours cannot be read",
+        effects: &[Effect::Blocks],
+        why: "The metadata says that an apply of another version moves this VM, and what it has done already cannot be known.",
+        remedy: "Finish that apply with the version of Domicile that began it.",
+        source: "Domicile, the mark of a move",
         judge: unreadable_mark,
     },
 ];
+
+fn job_in_words(job: JobKind) -> &'static str {
+    match job {
+        JobKind::MigrationOut => "a migration to another host",
+        JobKind::MigrationIn => "a migration from another host",
+        JobKind::Block => "a copy or commit of a disk",
+        JobKind::Other => "a job (a backup, a save, a dump)",
+    }
+}
 
 fn job_active(case: &Case<'_>) -> Vec<Verdict> {
     let Some(job) = case.detail.job else {
@@ -44,7 +77,7 @@ fn job_active(case: &Case<'_>) -> Vec<Verdict> {
         "job-active",
         Effect::Blocks,
         case.from,
-        format!("a job runs on it on {}: {job:?}", case.from),
+        format!("{} runs on it on {}", job_in_words(job), case.from),
         format!(
             "wait for its end, or look at `virsh domjobinfo {}` on {}",
             case.name, case.from

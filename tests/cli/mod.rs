@@ -1,10 +1,16 @@
 //! The program from outside: what it prints where, and how it ends.
 
 mod apply;
+mod bug;
 mod documents;
 mod import;
 mod manifest;
 mod plan;
+mod planfile;
+mod question;
+mod refused;
+mod running;
+mod signals;
 
 use std::fs;
 use std::path::{Path, PathBuf};

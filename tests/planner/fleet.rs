@@ -105,6 +105,21 @@ impl Fleet {
         }
     }
 
+    fn next_interface(&self) -> Interface {
+        let number: usize = self
+            .observed
+            .reached()
+            .map(|(_, host)| host.vms.len())
+            .sum();
+        let (high, low) = (number / 256, number % 256);
+        Interface {
+            mac: MacAddress::new(&format!("52:54:00:00:{high:02x}:{low:02x}")).unwrap(),
+            source: InterfaceSource::Bridge("br0".into()),
+            mtu: None,
+            filter: None,
+        }
+    }
+
     /// A running VM with one qcow2 disk of 1 GiB data in pool `default`.
     pub(crate) fn vm(&mut self, host: &str, name: &str, memory_gib: u64) -> &mut Vm {
         let volume = VolumeName::new(format!("{name}.qcow2")).unwrap();
@@ -115,8 +130,8 @@ impl Fleet {
             allocation: Bytes(GIB),
             backing: None,
         };
+        let interface = self.next_interface();
         let host_reading = self.host(host);
-        let number = host_reading.vms.len() + 1;
         let pool = host_reading.pools.get_mut("default").unwrap();
         pool.available = pool.available.minus(Bytes(GIB));
         pool.volumes.insert(
@@ -143,12 +158,6 @@ impl Fleet {
             cache: None,
             startup_policy: None,
             serial: None,
-        };
-        let interface = Interface {
-            mac: MacAddress::new(&format!("52:54:00:00:00:{number:02x}")).unwrap(),
-            source: InterfaceSource::Bridge("br0".into()),
-            mtu: None,
-            filter: None,
         };
         let vm = Vm {
             uuid: format!("{host}-{name}"),

@@ -49,6 +49,7 @@ pub(super) fn nothing() -> Plan {
         capacities: vec![],
         slots: BTreeMap::new(),
         makespan: Millis::ZERO,
+        alternatives: BTreeMap::new(),
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn plan() -> Plan {
         steps: waiting(steps()),
         slots: [(Slot::Out(host("kvm1")), 2), (Slot::In(host("kvm2")), 2)].into(),
         makespan: Millis(131_000),
+        alternatives: BTreeMap::new(),
         ..nothing()
     }
 }

@@ -5,12 +5,14 @@ mod findings;
 mod moves;
 mod observed;
 mod plan;
+mod restrictions;
 mod steps;
 mod summary;
 mod totals;
 
 pub use observed::observed;
 pub use plan::plan;
+pub use restrictions::{restriction, restrictions, restrictions_table};
 pub use summary::{next, summary};
 pub use totals::totals;
 

@@ -1,7 +1,7 @@
 //! What happens to one VM.
 
 use crate::model::VmName;
-use crate::plan::{Carry, Change, Difference, DiskPlacement, Move, MoveKind, Plan};
+use crate::plan::{Alternative, Carry, Change, Difference, DiskPlacement, Move, MoveKind, Plan};
 use crate::render::Role;
 use crate::render::page::{LABEL, Page, Span, glued, plain};
 use crate::render::style::{Symbol, severity, symbol};
@@ -59,6 +59,7 @@ pub(super) fn unmoved(
     symbol: Symbol,
     changes: &[&Change],
     because: &[&str],
+    others_of_vm: &[Alternative],
 ) {
     let headline = if because.is_empty() {
         format!("# {vm} differs; nothing is done to it now")
@@ -68,6 +69,43 @@ pub(super) fn unmoved(
     page.line(4, 6, &[(Role::Heading, headline)]);
     page.sign(symbol.role, symbol.sign, &[plain(vm.as_str())]);
     differences(page, changes);
+    others(page, others_of_vm);
+}
+
+/// The most other hosts that are listed for one VM: those that would do come first.
+const OTHERS_SHOWN: usize = 6;
+
+/// Other hosts, each with how the VM could go there or why not.
+fn others(page: &mut Page<'_>, all: &[Alternative]) {
+    let mut sorted: Vec<&Alternative> = all.iter().collect();
+    sorted.sort_by_key(|other| other.fits.is_none());
+    let width = sorted
+        .iter()
+        .map(|other| other.host.as_str().len())
+        .max()
+        .unwrap_or(0);
+    let mut label = "other hosts";
+    for other in sorted.iter().take(OTHERS_SHOWN) {
+        let verdict = match other.fits {
+            Some(kind) => vec![
+                (Role::Good, format!("would do, {}", word(kind))),
+                (Role::Aside, format!("({})", other.why)),
+            ],
+            None => vec![plain("would not do:"), plain(other.why.as_str())],
+        };
+        let cells = [(label, LABEL), (other.host.as_str(), width + 1)];
+        page.columns(INDENT, &cells, &verdict);
+        label = "";
+    }
+    let left: Vec<_> = sorted.iter().skip(OTHERS_SHOWN).collect();
+    if !left.is_empty() {
+        let fit = left.iter().filter(|other| other.fits.is_some()).count();
+        let text = format!(
+            "and {} more, of which {fit} would do (`plan --json` lists all)",
+            left.len()
+        );
+        page.columns(INDENT, &[("", LABEL)], &[(Role::Aside, text)]);
+    }
 }
 
 fn headline(a_move: &Move) -> String {
@@ -122,14 +160,18 @@ fn from_to(is: &str, wanted: &str) -> Vec<Span> {
     ]
 }
 
-fn method(a_move: &Move) -> String {
-    let word = match a_move.kind {
+fn word(kind: MoveKind) -> &'static str {
+    match kind {
         MoveKind::Live => "live",
         MoveKind::Cold => "cold",
         MoveKind::Offline => "off",
         MoveKind::DiskOnly => "disks only",
         MoveKind::Finish => "finish",
-    };
+    }
+}
+
+fn method(a_move: &Move) -> String {
+    let word = word(a_move.kind);
     if a_move.reason.is_empty() {
         word.to_owned()
     } else {

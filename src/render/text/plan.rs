@@ -32,7 +32,18 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     }
     for vm in &unmoved {
         page.blank();
-        moves::unmoved(&mut page, vm.name, vm.symbol, vm.changes, &vm.because);
+        let others = plan
+            .alternatives
+            .get(vm.name)
+            .map_or(&[][..], Vec::as_slice);
+        moves::unmoved(
+            &mut page,
+            vm.name,
+            vm.symbol,
+            vm.changes,
+            &vm.because,
+            others,
+        );
     }
     steps::steps(&mut page, plan);
     findings::findings(&mut page, &plan.findings);

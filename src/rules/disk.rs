@@ -1,4 +1,4 @@
-//! Rules about disks, pools and volumes.
+//! Rules about disks and the volumes that they are.
 
 use super::case::{Case, Effect, Rule, Verdict};
 use crate::model::{DiskDevice, PoolName, VolumeName, VolumeRef};
@@ -7,175 +7,87 @@ use crate::plan::{Carry, DiskPlacement};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
-        code: "pool-missing",
-        title: "the destination pool does not exist",
-        judge: pool_missing,
-    },
-    Rule {
-        code: "pool-inactive",
-        title: "the destination pool is not started",
-        judge: pool_inactive,
-    },
-    Rule {
-        code: "pool-kind",
-        title: "the pool's kind cannot be written to yet",
-        judge: pool_kind,
-    },
-    Rule {
         code: "volume-taken",
         title: "the destination has a volume of that name",
+        effects: &[Effect::Blocks],
+        why: "A volume of that name may belong to somebody. It is never overwritten, and libvirt refuses to create a second one.",
+        remedy: "Rename or remove it after making sure that nothing needs it.",
+        source: "libvirt, storageVolCreateXML",
         judge: volume_taken,
     },
     Rule {
         code: "foreign-path",
         title: "a disk lies outside any pool",
+        effects: &[Effect::Blocks],
+        why: "Domicile creates, copies, proves and deletes volumes of pools. What lies outside of every pool it can do nothing with.",
+        remedy: "Make a pool of its folder.",
+        source: "libvirt, virStorageVolLookupByPath",
         judge: foreign_path,
     },
     Rule {
         code: "local-media",
         title: "a local file is missing at the destination",
+        effects: &[Effect::Blocks, Effect::Note],
+        why: "libvirt looks for the file of a drive when the VM starts at the destination and refuses where it is missing. Files beside disks, such as kernels and firmware, are not listed by any call of libvirt.",
+        remedy: "Eject the medium, or put the file there.",
+        source: "libvirt, qemuProcessPrepareHost",
         judge: local_media,
     },
     Rule {
         code: "volume-shared",
         title: "another VM uses the volume",
+        effects: &[Effect::Blocks],
+        why: "A volume that another VM uses too cannot move away from under it.",
+        remedy: "Move the other VM off the volume first, or use storage that both hosts see.",
+        source: "Domicile, invariant 2",
         judge: volume_shared,
     },
     Rule {
         code: "chain-deep",
         title: "the backing chain has several layers",
+        effects: &[Effect::Blocks],
+        why: "One image below a disk is carried as its base. A longer chain would have to be carried layer by layer or be flattened, which breaks its link to the base.",
+        remedy: "Shorten the chain.",
+        source: "libvirt, qemuMigrationDstPrecreateStorage",
         judge: chain_deep,
     },
     Rule {
         code: "format",
         title: "the image format cannot be created",
+        effects: &[Effect::Blocks],
+        why: "libvirt creates volumes of files as raw or qcow2 so that they can be filled from outside.",
+        remedy: "Convert the image.",
+        source: "libvirt, virStorageBackendCreateQemuImg",
         judge: format,
     },
     Rule {
         code: "thin-stream",
         title: "a byte copy would keep the base's old path",
+        effects: &[Effect::RefusesStream],
+        why: "A byte copy keeps the path of the base that stands in the image, and libvirt has no call that changes it.",
+        remedy: "Move it host to host, or to a pool with the same path.",
+        source: "libvirt, virStorageVolDownload",
         judge: thin_stream,
     },
     Rule {
         code: "nvram",
         title: "firmware or TPM state cannot be streamed",
+        effects: &[Effect::RefusesStream],
+        why: "No call of libvirt reads or writes the UEFI variable store or the state of a TPM. Only a migration carries them.",
+        remedy: "Move it live, or cold with `cold_copy: direct`.",
+        source: "libvirt, migration.rst",
         judge: nvram,
     },
 ];
 
-fn copied<'a>(case: &'a Case<'_>) -> impl Iterator<Item = (&'a DiskPlacement, &'a VolumeRef)> {
+/// The disks whose data is copied, and where to.
+pub(super) fn copied<'a>(
+    case: &'a Case<'_>,
+) -> impl Iterator<Item = (&'a DiskPlacement, &'a VolumeRef)> {
     case.disks
         .iter()
         .filter(|disk| disk.carry.is_copied())
         .filter_map(|disk| Some((disk, disk.to.as_ref()?)))
-}
-
-/// Every pool at the destination that the move relies on, once, with a disk that needs it.
-fn pools_needed<'a>(case: &'a Case<'_>) -> Vec<(&'a DiskPlacement, &'a VolumeRef)> {
-    let mut seen = Vec::new();
-    let mut needed = Vec::new();
-    for disk in case
-        .disks
-        .iter()
-        .filter(|_| case.changes_host() || case.disks.iter().any(|d| d.carry.is_copied()))
-    {
-        let bases = match &disk.carry {
-            Carry::Thin { base_to, .. } => Some(base_to),
-            Carry::Stays | Carry::Copy | Carry::Media => None,
-        };
-        for at in disk.to.iter().chain(bases) {
-            if at.host == *case.to && !seen.contains(&&at.pool) {
-                seen.push(&at.pool);
-                needed.push((disk, at));
-            }
-        }
-    }
-    needed
-}
-
-fn pool_missing(case: &Case<'_>) -> Vec<Verdict> {
-    let missing = |(disk, at): (&DiskPlacement, &VolumeRef)| {
-        if case.destination.pools.contains_key(&at.pool) {
-            return None;
-        }
-        let there: Vec<_> = case
-            .destination
-            .pools
-            .keys()
-            .map(ToString::to_string)
-            .collect();
-        Some(Verdict::new(
-            "pool-missing",
-            Effect::Blocks,
-            case.to,
-            format!(
-                "disk {} needs pool {}, which {} does not have (it has: {})",
-                disk.target,
-                at.pool,
-                case.to,
-                if there.is_empty() {
-                    "none".to_owned()
-                } else {
-                    there.join(", ")
-                }
-            ),
-            format!(
-                "name another pool at vms.{}.disks.{}, or define the pool",
-                case.name, disk.target
-            ),
-        ))
-    };
-    pools_needed(case).into_iter().filter_map(missing).collect()
-}
-
-fn pool_inactive(case: &Case<'_>) -> Vec<Verdict> {
-    let inactive = |(disk, at): (&DiskPlacement, &VolumeRef)| {
-        let pool = case.destination.pools.get(&at.pool)?;
-        (!pool.active).then(|| {
-            Verdict::new(
-                "pool-inactive",
-                Effect::Blocks,
-                case.to,
-                format!(
-                    "disk {} needs pool {}, which is not started on {}",
-                    disk.target, at.pool, case.to
-                ),
-                format!(
-                    "start it with `virsh pool-start {}` on {}",
-                    at.pool, case.to
-                ),
-            )
-        })
-    };
-    pools_needed(case)
-        .into_iter()
-        .filter_map(inactive)
-        .collect()
-}
-
-/// Pools of files: the kinds for which creating, streaming and probing of volumes is proven on real hosts.
-const FILE_POOLS: &[&str] = &["dir", "fs", "netfs"];
-
-fn pool_kind(case: &Case<'_>) -> Vec<Verdict> {
-    let unproven = |(disk, at): (&DiskPlacement, &VolumeRef)| {
-        let pool = case.destination.pools.get(&at.pool)?;
-        (!FILE_POOLS.contains(&pool.kind.as_str())).then(|| {
-            Verdict::new(
-                "pool-kind",
-                Effect::Blocks,
-                case.to,
-                format!(
-                    "disk {} would be copied to pool {} of kind {}",
-                    disk.target, at.pool, pool.kind
-                ),
-                format!(
-                    "choose a pool of one of the kinds {}",
-                    FILE_POOLS.join(", ")
-                ),
-            )
-        })
-    };
-    copied(case).filter_map(unproven).collect()
 }
 
 fn volume_taken(case: &Case<'_>) -> Vec<Verdict> {

@@ -1,0 +1,93 @@
+//! Where else a VM could go whose host in the manifest is impossible: every other host, with the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::choose::{Decision, decide};
+use super::difference::Index;
+use super::intent::Intent;
+use super::room;
+use crate::desired::{self, Desired};
+use crate::model::{HostName, VmName};
+use crate::observed::Observed;
+use crate::plan::{Alternative, Capacity, Finding, MoveKind, Severity};
+
+/// For this many VMs other hosts are looked at; whoever has more refusals has another problem than a host.
+const VMS_MAX: usize = 50;
+
+/// Every other host for each VM whose move is refused.
+pub(super) fn alternatives(
+    desired: &Desired,
+    observed: &Observed,
+    paused: &BTreeSet<(HostName, VmName)>,
+    index: &Index<'_>,
+    findings: &[Finding],
+) -> BTreeMap<VmName, Vec<Alternative>> {
+    let blocked: BTreeSet<&VmName> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Blocks)
+        .filter_map(|finding| finding.vm.as_ref())
+        .collect();
+    let capacities = room::capacities(desired, observed);
+    let of_vm = |name: &VmName| {
+        let wanted = desired.vms.get(name)?;
+        // One that is nowhere, or on several hosts, has nowhere to go.
+        let mut places = observed.hosts_of(name);
+        let (from, _) = places.next().filter(|_| places.next().is_none())?;
+        if *from == wanted.host {
+            return None;
+        }
+        let others = observed
+            .reached()
+            .map(|(host, _)| host)
+            .filter(|host| *host != from && **host != wanted.host);
+        let told: Vec<Alternative> = others
+            .map(|host| {
+                let wanted = desired::Vm {
+                    host: host.clone(),
+                    ..wanted.clone()
+                };
+                let decision = decide(desired, observed, paused, index, name, &wanted);
+                judged(host, &decision, &capacities)
+            })
+            .collect();
+        (!told.is_empty()).then(|| (name.clone(), told))
+    };
+    blocked
+        .into_iter()
+        .filter_map(of_vm)
+        .take(VMS_MAX)
+        .collect()
+}
+
+fn judged(host: &HostName, decision: &Decision<'_>, capacities: &[Capacity]) -> Alternative {
+    let refused = decision
+        .findings
+        .iter()
+        .find(|finding| finding.severity == Severity::Blocks);
+    let (fits, why) = match (refused, &decision.intent) {
+        (Some(finding), _) => (None, format!("{}: {}", finding.code, finding.message)),
+        (None, Some(intent)) => match short(intent, capacities) {
+            Some(why) => (None, why),
+            None => (Some(intent.kind), intent.reason.clone()),
+        },
+        (None, None) => (None, "nothing is known of it".to_owned()),
+    };
+    Alternative {
+        host: host.clone(),
+        fits: fits.filter(|kind| *kind != MoveKind::Finish),
+        why,
+    }
+}
+
+/// What the host lacks now, before any other move has made room.
+fn short(intent: &Intent<'_>, capacities: &[Capacity]) -> Option<String> {
+    room::takes(intent)
+        .into_iter()
+        .find_map(|(resource, needed)| {
+            let capacity = capacities
+                .iter()
+                .find(|capacity| capacity.resource == resource)?;
+            let left = capacity.limit.saturating_sub(capacity.used);
+            (needed > left).then(|| format!("capacity: too little {resource} now"))
+        })
+}
