@@ -40,6 +40,24 @@ pub(super) fn write(
     Err(Failure::on(host, why))
 }
 
+/// Says in the mark of a VM that its move is a cold one from now on, so that whoever finds it off knows what to do.
+pub(super) fn turn_cold(context: &Context, host: &HostName, vm: &VmName) -> Result<(), Failure> {
+    let guest = Guest::get(&context.work(host)?, vm)?;
+    match read(&guest)? {
+        Mark::Read(mark) => {
+            let mark = MoveMark {
+                cold: true,
+                ..*mark
+            };
+            write(context, host, vm, &mark).map(drop)
+        }
+        Mark::None => {
+            Err(Failure::on(host, format!("{vm} has no mark of its move")).with_help("Plan again."))
+        }
+        Mark::Unreadable(reason) => Err(Failure::on(host, format!("{vm}: {reason}"))),
+    }
+}
+
 /// Removes the mark; where there is none, that is fine.
 pub(super) fn remove(context: &Context, host: &HostName, vm: &VmName) -> Result<Outcome, Failure> {
     let guest = Guest::get(&context.work(host)?, vm)?;

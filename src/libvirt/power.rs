@@ -104,6 +104,17 @@ pub(super) fn start(
     vm: &VmName,
     not_active_on: &[HostName],
 ) -> Result<Outcome, Failure> {
+    context.expect_not_cancelled()?;
+    start_again(context, host, vm, not_active_on)
+}
+
+/// The same also for whom nobody waits any more: a VM that was shut down for its move must run at its end.
+pub(super) fn start_again(
+    context: &Context,
+    host: &HostName,
+    vm: &VmName,
+    not_active_on: &[HostName],
+) -> Result<Outcome, Failure> {
     let guest = Guest::get(&context.work(host)?, vm)?;
     let others = context.all(not_active_on)?;
     expect_not_active(&others, vm, guest.uuid())?;
@@ -112,7 +123,6 @@ pub(super) fn start(
         return Ok(Outcome::default());
     }
     guest.expect_off(vm)?;
-    context.expect_not_cancelled()?;
     guest.call(Domain::create)?;
     expect_running(&guest, vm)
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use finding::{Finding, Severity};
 pub use resource::{Capacity, Resource, Slot};
 pub use step::{
-    Action, Carry, CopyMode, Dependency, DiskPlacement, Forecast, MigrationOptions, Step, StepId,
-    VolumeSpec, Why,
+    Action, Carry, ColdRung, CopyMode, Dependency, DiskPlacement, Forecast, MigrationOptions, Step,
+    StepId, VolumeSpec, Why,
 };
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};

@@ -162,6 +162,16 @@ pub enum CopyMode {
     Incremental,
 }
 
+/// The cold move that ends the ladder of a migration which does not converge: the guest is shut down, carried host to
+/// host and started again, all within the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColdRung {
+    /// How long the guest may take to shut down.
+    pub shutdown_timeout: Millis,
+    /// What happens when it takes longer.
+    pub on_shutdown_timeout: OnShutdownTimeout,
+}
+
 /// How a migration is to be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationOptions {
@@ -185,6 +195,12 @@ pub struct MigrationOptions {
     pub on_stall: Vec<OnStall>,
     /// How long it may take before the ladder is climbed.
     pub stall_after: Millis,
+    /// How long it may take in all; then what ends the ladder comes about.
+    #[serde(default)]
+    pub timeout: Option<Millis>,
+    /// How the guest is shut down where the ladder ends in a cold move; `None`: it does not.
+    #[serde(default)]
+    pub cold: Option<ColdRung>,
     /// Compression method.
     pub compression: Option<String>,
     /// Streams.

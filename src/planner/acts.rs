@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::intent::{Intent, Transfer};
+use crate::desired::{Method, OnStall};
 use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
-use crate::plan::{Action, Carry, CopyMode, DiskPlacement, MigrationOptions, Slot, VolumeSpec};
+use crate::plan::{
+    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Slot, VolumeSpec,
+};
 
 /// What an act of this move uses while it runs.
 pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
@@ -282,10 +285,27 @@ fn options(intent: &Intent<'_>) -> MigrationOptions {
         max_downtime: settings.max_downtime,
         on_stall: settings.on_stall.clone(),
         stall_after: settings.stall_after,
+        timeout: settings.live_timeout,
+        cold: cold_rung(intent),
         compression: settings.compression.clone(),
         connections: settings.connections,
         tls: settings.tls,
     }
+}
+
+/// How the guest is shut down where its live migration may end in a cold move. Where a rule forbids that, the
+/// migration is given up instead.
+fn cold_rung(intent: &Intent<'_>) -> Option<ColdRung> {
+    let settings = &intent.settings;
+    let may = intent.transfer == Transfer::Live
+        && settings.on_stall.contains(&OnStall::Cold)
+        && settings.allow_reboot
+        && intent.way.wanted.method != Method::Live
+        && intent.may_go_direct;
+    may.then_some(ColdRung {
+        shutdown_timeout: settings.shutdown_timeout,
+        on_shutdown_timeout: settings.on_shutdown_timeout,
+    })
 }
 
 /// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.

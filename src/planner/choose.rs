@@ -147,6 +147,7 @@ fn decide_way<'a>(
         reason: choice.reason,
         found: remains.found,
         shuts_down: choice.kind == MoveKind::Cold && remains.vm.power.is_active(),
+        may_go_direct: refusal(&verdicts, Effect::RefusesDirect).is_none(),
         starts: choice.kind == MoveKind::Cold,
         settings,
         disks,

@@ -8,7 +8,7 @@ use super::intent::{Choice, Intent};
 use super::schedule::Schedule;
 use crate::model::{Millis, VmName};
 use crate::plan::{Action, Finding, MoveKind, Severity};
-use crate::rules::{Case, Effect, Verdict};
+use crate::rules::{Case, Effect, Verdict, When};
 
 /// The verdicts as findings: those that decide stand as they are, those about a method that is not taken are left
 /// out, one about a method that the manifest insists on blocks, and so does a risk that nobody has accepted.
@@ -22,6 +22,14 @@ pub(super) fn findings_of(case: &Case<'_>, choice: &Choice, verdicts: &[Verdict]
 }
 
 fn finding_of(case: &Case<'_>, choice: &Choice, verdict: &Verdict) -> Option<Finding> {
+    let counts = match verdict.when {
+        When::Always => true,
+        When::Live => choice.kind == MoveKind::Live,
+        When::Reboot => choice.kind == MoveKind::Cold && case.is_active(),
+    };
+    if !counts {
+        return None;
+    }
     let mut remedy = verdict.remedy.clone();
     let severity = match verdict.effect {
         Effect::Blocks => Severity::Blocks,

@@ -51,6 +51,8 @@ pub(super) struct Intent<'a> {
     pub(super) found: String,
     /// Whether it must be shut down for the move.
     pub(super) shuts_down: bool,
+    /// Whether no rule refuses to carry it stopped, host to host.
+    pub(super) may_go_direct: bool,
     /// Whether it must be started at the end.
     pub(super) starts: bool,
     pub(super) settings: MigrationSettings,

@@ -97,6 +97,19 @@ pub struct Verdict {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+    /// In which kind of move it counts.
+    pub when: When,
+}
+
+/// In which kind of move a verdict counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// In every kind.
+    Always,
+    /// Where the VM is moved live.
+    Live,
+    /// Where its guest is shut down for the move.
+    Reboot,
 }
 
 impl Verdict {
@@ -113,7 +126,13 @@ impl Verdict {
             host: Some(host.clone()),
             message,
             remedy: remedy.into(),
+            when: When::Always,
         }
+    }
+
+    /// The same, but only in that kind of move.
+    pub(super) fn only(self, when: When) -> Self {
+        Self { when, ..self }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod case;
 mod cluster;
+mod cold;
 mod disk;
 mod host;
 mod live;
@@ -14,7 +15,7 @@ mod planned;
 mod pool;
 mod vm;
 
-pub use case::{Case, Effect, Rule, Verdict};
+pub use case::{Case, Effect, Rule, Verdict, When};
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
 
@@ -30,6 +31,7 @@ pub fn catalogue() -> Vec<Rule> {
         disk::RULES,
         network::RULES,
         live::RULES,
+        cold::RULES,
     ];
     families.concat()
 }

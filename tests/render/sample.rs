@@ -338,6 +338,8 @@ fn migrate() -> Action {
         max_downtime: Millis(300),
         on_stall: vec![OnStall::AutoConverge],
         stall_after: Millis::from_secs(300),
+        timeout: None,
+        cold: None,
         compression: None,
         connections: None,
         tls: false,

@@ -103,6 +103,8 @@ fn options(copy: CopyMode) -> MigrationOptions {
         max_downtime: Millis(300),
         on_stall: Vec::new(),
         stall_after: Millis::from_secs(300),
+        timeout: None,
+        cold: None,
         compression: None,
         connections: None,
         tls: false,

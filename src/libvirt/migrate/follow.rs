@@ -22,6 +22,8 @@ pub(super) enum Stop {
     Cancelled,
     /// It does not converge.
     Stalled,
+    /// It does not converge, and is to be moved cold.
+    ToCold,
 }
 
 /// Watches one migration at its source.
@@ -59,6 +61,12 @@ impl<'a> Follower<'a> {
             carried: 0,
             told: (Instant::now(), 0),
         }
+    }
+
+    /// The same, but for so long in all.
+    pub(super) fn within(mut self, timeout: Option<Duration>) -> Self {
+        self.ladder = self.ladder.within(timeout);
+        self
     }
 
     /// Why libvirt was asked to end it, if it was.
@@ -187,7 +195,14 @@ impl<'a> Follower<'a> {
             OnStall::Pause => guest.call(Domain::suspend).map(|()| {
                 format!("{vm} does not converge: the guest is paused until its memory is over")
             }),
-            OnStall::Cold | OnStall::Abort => {
+            OnStall::Cold => {
+                self.stop = Some(Stop::ToCold);
+                self.abort();
+                Ok(format!(
+                    "{vm} does not converge: the migration is given up, it will be moved cold"
+                ))
+            }
+            OnStall::Abort => {
                 self.stop = Some(Stop::Stalled);
                 self.abort();
                 Ok(format!("{vm} does not converge: the migration is given up"))

@@ -24,6 +24,7 @@ pub(super) enum Phase {
 pub(super) struct Ladder {
     rungs: Vec<OnStall>,
     patience: Duration,
+    timeout: Option<Duration>,
     phase: Phase,
     least: u64,
     since: Duration,
@@ -35,14 +36,25 @@ impl Ladder {
         Self {
             rungs: rungs.iter().rev().copied().collect(),
             patience,
+            timeout: None,
             phase: Phase::Beginning,
             least: u64::MAX,
             since: Duration::ZERO,
         }
     }
 
+    /// The same, ended after so long in all: by being moved cold where that is among the rungs, else given up.
+    pub(super) fn within(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Takes note of what is left at a moment, counted from the start; returns the rung that is due.
     pub(super) fn look(&mut self, phase: Phase, left: u64, now: Duration) -> Option<OnStall> {
+        if self.timeout.is_some_and(|timeout| now >= timeout) {
+            self.timeout = None;
+            let cold = self.rungs.contains(&OnStall::Cold);
+            return Some(if cold { OnStall::Cold } else { OnStall::Abort });
+        }
         if phase == Phase::Beginning || phase != self.phase || left < self.least {
             self.phase = phase;
             self.least = left;
@@ -116,6 +128,25 @@ mod tests {
         assert_eq!(
             ladder.look(Phase::Memory, 9, seconds(84)),
             Some(OnStall::PostCopy)
+        );
+    }
+
+    #[test]
+    fn the_time_limit_ends_what_makes_progress_and_cold_is_preferred_to_giving_up() {
+        let limit = Some(seconds(30));
+        let mut ladder =
+            Ladder::new(&[OnStall::PostCopy, OnStall::Cold], seconds(10)).within(limit);
+        assert_eq!(ladder.look(Phase::Memory, 30, seconds(0)), None);
+        assert_eq!(ladder.look(Phase::Memory, 20, seconds(9)), None);
+        assert_eq!(ladder.look(Phase::Memory, 10, seconds(18)), None);
+        assert_eq!(
+            ladder.look(Phase::Memory, 5, seconds(30)),
+            Some(OnStall::Cold)
+        );
+        let mut ladder = Ladder::new(&[OnStall::PostCopy], seconds(10)).within(limit);
+        assert_eq!(
+            ladder.look(Phase::Disks, 5, seconds(31)),
+            Some(OnStall::Abort)
         );
     }
 

@@ -6,6 +6,7 @@ use virt::domain::Domain;
 use virt_sys as sys;
 
 use super::Route;
+use super::cold;
 use super::follow::{Follower, Stop};
 use super::options::Definitions;
 use super::settle::{Settled, settle};
@@ -22,12 +23,28 @@ use crate::libvirt::{mark, power};
 use crate::model::{Bytes, Millis};
 use crate::plan::MigrationOptions;
 
-/// Migrates a VM that is active, and proves that it has arrived.
+/// How a migration came to its end without a failure.
+enum Ended {
+    Arrived(Outcome),
+    /// It did not converge, goes on where it was, and is to be moved cold.
+    ToCold,
+}
+
+/// Migrates a VM that is active, and proves that it has arrived. One that does not converge is moved cold where the
+/// options say so.
 pub(in crate::libvirt) fn run(
     context: &Context,
     route: Route,
     options: &MigrationOptions,
 ) -> Result<Outcome, Failure> {
+    match (migrate(context, route, options)?, options.cold) {
+        (Ended::Arrived(outcome), _) => Ok(outcome),
+        (Ended::ToCold, Some(rung)) => cold::run(context, route, options, rung),
+        (Ended::ToCold, None) => Err(does_not_converge(route)),
+    }
+}
+
+fn migrate(context: &Context, route: Route, options: &MigrationOptions) -> Result<Ended, Failure> {
     let guest = Guest::get(&context.own(route.from)?, route.vm)?;
     let before = guest.state()?;
     expect_movable(&guest, before, route)?;
@@ -42,7 +59,8 @@ pub(in crate::libvirt) fn run(
     }
     context.expect_not_cancelled()?;
     let patience = Duration::from(options.stall_after);
-    let mut follower = Follower::new(context, route, guest.uuid(), &options.on_stall, patience);
+    let mut follower = Follower::new(context, route, guest.uuid(), &options.on_stall, patience)
+        .within(options.timeout.map(Duration::from));
     let order = Order {
         guest: &guest,
         to: route.to,
@@ -65,7 +83,10 @@ pub(in crate::libvirt) fn run(
             if autostart {
                 there.call(|domain| domain.set_autostart(true))?;
             }
-            Ok(measured(&there, &follower))
+            Ok(Ended::Arrived(measured(&there, &follower)))
+        }
+        Settled::Stayed(_, now) if now.is_running() && follower.stop() == Some(Stop::ToCold) => {
+            Ok(Ended::ToCold)
         }
         Settled::Stayed(_, now) => Err(why_it_stayed(route, now, said.err(), &follower)),
     }
@@ -218,13 +239,7 @@ fn why_it_stayed(
     }
     match follower.stop() {
         Some(Stop::Cancelled) => Failure::cancelled(),
-        Some(Stop::Stalled) => Failure::new(format!(
-            "{vm} does not converge: it changes its memory faster than it can be carried; it goes on at {from}"
-        ))
-        .with_help(
-            "Move it when it is less busy, allow more (bandwidth, max_downtime, on_stall: [post-copy]), or move it \
-             cold (method: cold), which reboots it.",
-        ),
+        Some(Stop::Stalled | Stop::ToCold) => does_not_converge(route),
         None => {
             let failure = Failure::new(format!("{said}; {vm} goes on at {from}"));
             match help {
@@ -233,6 +248,17 @@ fn why_it_stayed(
             }
         }
     }
+}
+
+fn does_not_converge(route: Route) -> Failure {
+    let Route { vm, from, .. } = route;
+    Failure::new(format!(
+        "{vm} does not converge: it changes its memory faster than it can be carried; it goes on at {from}"
+    ))
+    .with_help(
+        "Move it when it is less busy, allow more (bandwidth, max_downtime, on_stall: [post-copy]), or move it cold \
+         (method: cold), which reboots it.",
+    )
 }
 
 /// What to do about a refusal whose reason libvirt has a code for.

@@ -6,6 +6,7 @@
 //! What a disk never held is not sent. A qcow2 volume at the destination stays as small as its original; a raw one ends
 //! up occupying all of its capacity, since QEMU writes zeros there where the original has holes.
 
+mod cold;
 mod follow;
 mod ladder;
 mod live;

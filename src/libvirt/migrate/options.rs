@@ -113,6 +113,8 @@ mod tests {
             max_downtime: Millis(300),
             on_stall: vec![],
             stall_after: Millis(1000),
+            timeout: None,
+            cold: None,
             compression: None,
             connections: None,
             tls: false,
