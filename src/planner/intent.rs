@@ -36,6 +36,10 @@ pub(super) struct Choice {
 }
 
 /// What shall happen to one VM; nothing about it is left open but the time.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of the move, and none excludes another"
+)]
 #[derive(Debug, Clone)]
 pub(super) struct Intent<'a> {
     pub(super) name: &'a VmName,

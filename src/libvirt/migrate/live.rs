@@ -6,7 +6,6 @@ use virt::domain::Domain;
 use virt_sys as sys;
 
 use super::Route;
-use super::cold;
 use super::follow::{Follower, Stop};
 use super::options::Definitions;
 use super::settle::{Settled, settle};
@@ -24,27 +23,18 @@ use crate::model::{Bytes, Millis};
 use crate::plan::MigrationOptions;
 
 /// How a migration came to its end without a failure.
-enum Ended {
+pub(super) enum Ended {
     Arrived(Outcome),
     /// It did not converge, goes on where it was, and is to be moved cold.
     ToCold,
 }
 
-/// Migrates a VM that is active, and proves that it has arrived. One that does not converge is moved cold where the
-/// options say so.
-pub(in crate::libvirt) fn run(
+/// Migrates a VM that is active, and proves that it has arrived.
+pub(super) fn run(
     context: &Context,
     route: Route,
     options: &MigrationOptions,
-) -> Result<Outcome, Failure> {
-    match (migrate(context, route, options)?, options.cold) {
-        (Ended::Arrived(outcome), _) => Ok(outcome),
-        (Ended::ToCold, Some(rung)) => cold::run(context, route, options, rung),
-        (Ended::ToCold, None) => Err(does_not_converge(route)),
-    }
-}
-
-fn migrate(context: &Context, route: Route, options: &MigrationOptions) -> Result<Ended, Failure> {
+) -> Result<Ended, Failure> {
     let guest = Guest::get(&context.own(route.from)?, route.vm)?;
     let before = guest.state()?;
     expect_movable(&guest, before, route)?;
@@ -250,7 +240,7 @@ fn why_it_stayed(
     }
 }
 
-fn does_not_converge(route: Route) -> Failure {
+pub(super) fn does_not_converge(route: Route) -> Failure {
     let Route { vm, from, .. } = route;
     Failure::new(format!(
         "{vm} does not converge: it changes its memory faster than it can be carried; it goes on at {from}"

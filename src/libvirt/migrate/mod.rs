@@ -15,10 +15,14 @@ mod paused;
 mod settle;
 mod transfer;
 
-pub(super) use live::{adopt, run as live};
+pub(super) use live::adopt;
 pub(super) use paused::run as paused;
 
+use super::context::Context;
+use super::failure::Failure;
+use crate::hypervisor::Outcome;
 use crate::model::{HostName, VmName};
+use crate::plan::MigrationOptions;
 
 /// Which VM goes from where to where.
 #[derive(Clone, Copy)]
@@ -29,4 +33,18 @@ pub(super) struct Route<'a> {
     pub(super) from: &'a HostName,
     /// To where.
     pub(super) to: &'a HostName,
+}
+
+/// Migrates a VM that is active, and proves that it has arrived. One that does not converge is moved cold where the
+/// options say so.
+pub(super) fn live(
+    context: &Context,
+    route: Route,
+    options: &MigrationOptions,
+) -> Result<Outcome, Failure> {
+    match (live::run(context, route, options)?, options.cold) {
+        (live::Ended::Arrived(outcome), _) => Ok(outcome),
+        (live::Ended::ToCold, Some(rung)) => cold::run(context, route, options, rung),
+        (live::Ended::ToCold, None) => Err(live::does_not_converge(route)),
+    }
 }
