@@ -37,15 +37,28 @@ use crate::rules;
 /// The VMs that must be looked into before a plan can be made, given a reading without their XML.
 ///
 /// Every VM of the manifest is among them: only its metadata tells whether an earlier apply left its move unfinished.
-/// So are the VMs of other names on their hosts that may share a volume with them, as far as the reading tells; what
-/// it does not tell is asked again, of every host, before anything is deleted.
+/// So is every VM on a host that takes part in a move: it may share a volume with one that moves, stand on the same
+/// base, or have the same address. All this is asked again, of every host, before anything is deleted.
 #[must_use]
 pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
-    let there = observed.reached().flat_map(|(_, host)| host.vms.keys());
-    there
-        .filter(|name| desired.vms.contains_key(*name))
-        .cloned()
-        .collect()
+    let mut named = BTreeSet::new();
+    let mut taking_part = BTreeSet::new();
+    for (name, host) in observed.reached() {
+        for vm in host.vms.keys() {
+            let Some(wanted) = desired.vms.get(vm) else {
+                continue;
+            };
+            named.insert(vm.clone());
+            if wanted.host != *name || !wanted.disks.is_empty() {
+                taking_part.extend([name, &wanted.host]);
+            }
+        }
+    }
+    let hosts = taking_part
+        .into_iter()
+        .filter_map(|name| observed.host(name));
+    named.extend(hosts.flat_map(|host| host.vms.keys().cloned()));
+    named
 }
 
 /// Makes the plan that brings the hosts from what was observed to what is desired.

@@ -43,6 +43,15 @@ pub(super) const RULES: &[Rule] = &[
         judge: volume_shared,
     },
     Rule {
+        code: "deletion-unsure",
+        title: "nobody can tell whether another VM stands on the original",
+        effects: &[Effect::Blocks],
+        why: "Before an original is deleted, every image of its host is asked what it stands on. An image of a VM that is off and that lies in no pool cannot be asked, so the original would be left behind and the move would never end.",
+        remedy: "Make a pool of the folder of that image.",
+        source: "Domicile, invariant 2; libvirt, virStorageVolGetXMLDesc",
+        judge: deletion_unsure,
+    },
+    Rule {
         code: "chain-deep",
         title: "the backing chain has several layers",
         effects: &[Effect::Blocks],
@@ -198,23 +207,26 @@ fn local_media(case: &Case<'_>) -> Vec<Verdict> {
             format!("eject it with `virsh change-media {} {} --eject`, or put the file into a pool there", case.name, disk.target),
         ))
     });
-    let files = case
+    let missing: Vec<&str> = case
         .detail
         .local_paths
         .iter()
+        .map(String::as_str)
         .filter(|path| !known(path))
-        .map(|path| {
-            Verdict::new(
-                "local-media",
-                Effect::Note,
-                case.to,
-                format!(
-                    "it needs {path} on {}, which could not be looked for there",
-                    case.to
-                ),
-                "make sure that the file is there",
-            )
-        });
+        .collect();
+    let files = (!missing.is_empty()).then(|| {
+        Verdict::new(
+            "local-media",
+            Effect::Note,
+            case.to,
+            format!(
+                "it needs {} on {}; files beside disks cannot be looked for there",
+                missing.join(" and "),
+                case.to
+            ),
+            "make sure that they are there",
+        )
+    });
     media.chain(files).collect()
 }
 
@@ -250,6 +262,47 @@ fn volume_shared(case: &Case<'_>) -> Vec<Verdict> {
                     ),
                 ));
             }
+        }
+    }
+    verdicts
+}
+
+fn deletion_unsure(case: &Case<'_>) -> Vec<Verdict> {
+    let leaves = case.disks.iter().any(|disk| disk.carry.is_copied());
+    if !leaves {
+        return Vec::new();
+    }
+    let off = case
+        .source
+        .vms
+        .iter()
+        .filter(|(_, vm)| !vm.power.is_active());
+    let mut verdicts = Vec::new();
+    for (name, vm) in off.filter(|(name, _)| *name != case.name) {
+        let disks = vm.detail.iter().flat_map(|detail| &detail.disks);
+        for disk in disks {
+            let hidden = disk.volume.is_none() && disk.format.as_str() != "raw";
+            let Some(path) = disk
+                .path
+                .as_ref()
+                .filter(|path| hidden && path.starts_with('/'))
+            else {
+                continue;
+            };
+            let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+            verdicts.push(Verdict::new(
+                "deletion-unsure",
+                Effect::Blocks,
+                case.from,
+                format!(
+                    "{name} is off and has disk {} at {path}, in no pool of {}: nobody can tell whether that stands on what is to be deleted",
+                    disk.target, case.from
+                ),
+                format!(
+                    "make a pool of its folder: `virsh pool-create-as NAME dir --target {folder}` on {}",
+                    case.from
+                ),
+            ));
         }
     }
     verdicts

@@ -16,3 +16,4 @@ mod faults;
 mod lab;
 mod live;
 mod mapping;
+mod refusals;
