@@ -6,11 +6,11 @@ use super::args::ApplyArguments;
 use super::console::{Console, print, remark};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::hosts;
 use super::plan::{Made, checked, make};
 use super::progress::Shower;
 use super::saved::Saved;
 use super::signals::Listener;
+use super::{hosts, report};
 use crate::apply::journal::Journal;
 use crate::apply::{self, CancelHandle, Event, Happening, Options, Summary};
 use crate::hypervisor::Hypervisor;
@@ -142,17 +142,28 @@ fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Resul
     options.timeout = arguments.planning.timeout.timeout;
     let summary = apply::run(&made.plan, hosts.as_ref(), &options, &cancel, &mut sink);
     if !arguments.json {
-        // Bars leave the cursor behind the last line and not below it.
-        let ended = if console.is_live { "\n" } else { "" };
-        print(&format!(
-            "{ended}\n{}",
-            text::summary(&made.plan, &kept, &console.style)
-        ))?;
-        if let Some(next) = text::next(&summary, &console.style).filter(|_| console.hints) {
-            print(&next)?;
+        // What was done is done, whether its end can be shown or not; the exit code tells of it.
+        if let Err(failure) = conclude(console, &made.plan, &kept, &summary) {
+            report::report(console, &failure);
         }
     }
     Ok(exit_of(&summary))
+}
+
+fn conclude(
+    console: Console,
+    plan: &Plan,
+    events: &[Event],
+    summary: &Summary,
+) -> Result<(), Failure> {
+    // Bars leave the cursor behind the last line and not below it.
+    let ended = if console.is_live { "\n" } else { "" };
+    let shown = text::summary(plan, events, &console.style);
+    print(&format!("{ended}\n{shown}"))?;
+    match text::next(summary, &console.style).filter(|_| console.hints) {
+        Some(next) => print(&next),
+        None => Ok(()),
+    }
 }
 
 /// Hosts in memory as they were read, with the storage that the manifest declares to be shared.

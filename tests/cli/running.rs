@@ -137,6 +137,12 @@ impl AtTerminal {
         (self.shown, self.running.end())
     }
 
+    /// Takes the terminal away; how the program ended then.
+    pub(super) fn closed(self) -> End {
+        drop(self.terminal);
+        self.running.end()
+    }
+
     /// Whether there was something to read; a terminal that its program has left is an error to read.
     fn read(&mut self) -> bool {
         let mut bytes = [0; 1024];

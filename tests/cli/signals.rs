@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use rustix::process::Signal;
 
 use super::Place;
-use super::running::{End, Running};
+use super::running::{AtTerminal, End, Running};
 use crate::planner::fleet::Fleet;
 
 const VMS: u64 = 40;
@@ -131,6 +131,23 @@ fn an_apply_that_was_stopped_says_so_and_how_to_go_on() {
     assert!(rest.contains("Apply stopped on request"), "{rest}");
     assert!(rest.contains("domicile plan"), "{rest}");
     assert_eq!(end, End::Code(6));
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_an_apply_in_order() {
+    let place = busy_place();
+    let mut command = place.command(&format!("{APPLY} --journal apply.jsonl"));
+    // Lines instead of bars: they are many enough to hold the program until the terminal is gone.
+    command.env("TERM", "dumb");
+    let mut apply = AtTerminal::new(command);
+    apply.wait_for("] step 1, ");
+    // Whether the wish to stop arrives before all is done is a matter of luck. Either way nothing is left undone
+    // without a word, and the exit code does not say that nothing was changed.
+    let end = apply.closed();
+    assert!([End::Code(0), End::Code(6)].contains(&end), "{end:?}");
+    let journal = place.read("apply.jsonl");
+    let last = journal.lines().last().expect("there are lines");
+    assert!(last.contains("finished"), "{last}");
 }
 
 #[test]
