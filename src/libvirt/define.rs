@@ -14,6 +14,7 @@ use super::{mark, snapshots};
 use crate::definition::{self, Rewrite};
 use crate::hypervisor::Outcome;
 use crate::model::{DiskTarget, HostName, VmName};
+use crate::plan::Seen;
 
 /// Defines the VM at the destination from its definition at the source, its mark saying that the copies are complete.
 pub(super) fn define(
@@ -192,6 +193,29 @@ pub(super) fn expect_free(
         return refused(why, "It changed since the plan was made. Plan again.");
     }
     Ok(true)
+}
+
+/// Refuses where the VM is not as the plan saw it, or the host that it goes to has taken another of its name since.
+pub(super) fn expect_as_seen(
+    context: &Context,
+    host: &HostName,
+    vm: &VmName,
+    seen: &Seen,
+) -> Result<(), Failure> {
+    let guest = Guest::get(&context.work(host)?, vm)?;
+    let facts = definition::read(&guest.xml(sys::VIR_DOMAIN_XML_INACTIVE)?)
+        .map_err(|error| Failure::on(host, error))?;
+    let snapshots = guest.call(|domain| domain.list_all_snapshots(0))?.len();
+    let active = !guest.state()?.is_off();
+    let now = Seen::of(&facts, active, snapshots, seen.to.clone());
+    if let Some(difference) = seen.differs_from(&now) {
+        let why = format!("{vm} is not as the plan saw it: {difference}");
+        return Err(Failure::on(host, why).with_help("Nothing was begun. Plan again."));
+    }
+    if let Some(to) = &seen.to {
+        expect_free(&context.work(to)?, vm, guest.uuid())?;
+    }
+    Ok(())
 }
 
 /// The definition with its changes.

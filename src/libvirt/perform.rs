@@ -7,7 +7,8 @@ use super::migrate::{self, Route};
 use super::volume::Pool;
 use super::{block_copy, copy, define, delete, mark, power};
 use crate::hypervisor::{Outcome, StepError, Watch};
-use crate::plan::{Action, VolumeSpec};
+use crate::model::{HostName, MoveMark, VmName};
+use crate::plan::{Action, Seen, VolumeSpec};
 
 /// Performs one step; see [`crate::hypervisor::Hypervisor::perform`].
 pub(super) fn perform(
@@ -21,7 +22,12 @@ pub(super) fn perform(
 
 fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
     match action {
-        Action::Mark { host, vm, mark } => mark::write(context, host, vm, mark),
+        Action::Mark {
+            host,
+            vm,
+            mark,
+            seen,
+        } => begin(context, host, vm, mark, seen.as_ref()),
         Action::Unmark { host, vm } => mark::remove(context, host, vm),
         Action::CreateVolume { spec } => create(context, spec),
         Action::CopyVolume { from, spec } => copy::copy(context, from, spec),
@@ -29,9 +35,9 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         Action::DeleteVolume {
             at,
             seen_by,
-            replaced_by,
-            only_if_unused,
-        } => delete::delete(context, at, seen_by, replaced_by.as_ref(), *only_if_unused),
+            replaced_by: by,
+            only_if_unused: unused,
+        } => delete::delete(context, at, seen_by, by.as_ref(), *unused),
         Action::MigrateLive {
             vm,
             from,
@@ -72,13 +78,9 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
             shallow,
             bandwidth,
         } => {
-            let order = block_copy::Order {
-                disk,
-                path,
-                format,
-                shallow: *shallow,
-                bandwidth: *bandwidth,
-            };
+            let (shallow, bandwidth) = (*shallow, *bandwidth);
+            #[rustfmt::skip]
+            let order = block_copy::Order { disk, path, format, shallow, bandwidth };
             block_copy::run(context, host, vm, &order)
         }
         Action::Resume {
@@ -89,6 +91,20 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         Action::Destroy { host, vm, runs_on } => power::end(context, host, vm, runs_on.as_ref()),
         Action::AwaitMigration { vm, from, to } => migrate::adopt(context, Route { vm, from, to }),
     }
+}
+
+/// Begins a move, unless what its plan rests on no longer holds.
+fn begin(
+    context: &Context,
+    host: &HostName,
+    vm: &VmName,
+    mark: &MoveMark,
+    seen: Option<&Seen>,
+) -> Result<Outcome, Failure> {
+    if let Some(seen) = seen {
+        define::expect_as_seen(context, host, vm, seen)?;
+    }
+    mark::write(context, host, vm, mark)
 }
 
 fn create(context: &Context, spec: &VolumeSpec) -> Result<Outcome, Failure> {

@@ -4,6 +4,7 @@
 pub mod check;
 mod finding;
 mod resource;
+mod seen;
 mod step;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use finding::{Finding, Severity};
 pub use resource::{Capacity, Resource, Slot};
+pub use seen::Seen;
 pub use step::{
     Action, Carry, ColdRung, CopyMode, Dependency, DiskPlacement, Forecast, MigrationOptions, Step,
     StepId, VolumeSpec, Why,

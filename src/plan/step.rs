@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, Slot};
+use super::{Resource, Seen, Slot};
 use crate::definition::Rewrite;
 use crate::desired::{Driver, OnShutdownTimeout, OnStall};
 use crate::model::{
@@ -221,6 +221,9 @@ pub enum Action {
         vm: VmName,
         /// What is written.
         mark: MoveMark,
+        /// What the plan rests on: where it no longer holds, nothing is begun.
+        #[serde(default)]
+        seen: Option<Seen>,
     },
     /// Removes the mark. After: the definition carries none.
     Unmark {

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::intent::{Intent, Transfer};
+use crate::definition;
 use crate::desired::{Method, OnStall};
 use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
-    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Slot, VolumeSpec,
+    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, Slot, VolumeSpec,
 };
 
 /// What an act of this move uses while it runs.
@@ -44,6 +45,7 @@ pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(
         host: from.clone(),
         vm: vm.clone(),
         mark: mark(intent, stale),
+        seen: seen(intent),
     });
     let creates = matches!(
         intent.transfer,
@@ -306,6 +308,23 @@ fn cold_rung(intent: &Intent<'_>) -> Option<ColdRung> {
         shutdown_timeout: settings.shutdown_timeout,
         on_shutdown_timeout: settings.on_shutdown_timeout,
     })
+}
+
+/// What the move rests on. Where an earlier apply left something to be done first, that says itself what must hold.
+fn seen(intent: &Intent<'_>) -> Option<Seen> {
+    if !intent.prelude.is_empty() {
+        return None;
+    }
+    let facts = definition::read(&intent.detail.inactive_xml).ok()?;
+    let (from, to) = (intent.way.from, intent.way.to);
+    let other = (from != to).then(|| to.clone());
+    let active = intent.vm.power.is_active();
+    Some(Seen::of(
+        &facts,
+        active,
+        intent.detail.snapshots.len(),
+        other,
+    ))
 }
 
 /// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.

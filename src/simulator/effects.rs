@@ -115,9 +115,11 @@ impl World {
     /// What must hold before the action.
     pub(super) fn check(&self, action: &Action) -> Result<(), Refusal> {
         match action {
-            Action::Mark { host, vm, .. } | Action::Unmark { host, vm } => {
+            Action::Mark { host, vm, seen, .. } => {
+                self.check_seen(host, vm, seen.as_ref())?;
                 self.check_mark(host, vm)
             }
+            Action::Unmark { host, vm } => self.check_mark(host, vm),
             Action::CreateVolume { spec } => self.check_create(spec),
             Action::CopyVolume { from, spec } => self.check_copy(from, spec),
             Action::VerifyVolume { from, to } => self.check_same(from, to),
@@ -315,7 +317,7 @@ impl World {
     /// The actions that are one call and carry nothing.
     fn finish_call(&mut self, action: &Action, note: &mut Vec<String>) -> Result<(), Refusal> {
         match action {
-            Action::Mark { host, vm, mark } => self.set_mark(host, vm, Some(mark.clone()))?,
+            Action::Mark { host, vm, mark, .. } => self.set_mark(host, vm, Some(mark.clone()))?,
             Action::Unmark { host, vm } => self.set_mark(host, vm, None)?,
             Action::CreateVolume { spec } => self.create(spec),
             Action::DeleteVolume { at, .. } => match self.in_use(at) {

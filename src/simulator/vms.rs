@@ -6,6 +6,7 @@ use crate::model::{
     BackingLayer, HostName, InterfaceSource, MoveMark, PowerState, RunState, VmName, VolumeFormat,
 };
 use crate::observed::{Disk, Host, Vm, VmDetail};
+use crate::plan::Seen;
 
 pub(super) fn power(state: RunState, reason: &str) -> PowerState {
     PowerState {
@@ -38,6 +39,26 @@ impl World {
             return Err(format!("{vm} is active on {host}"));
         }
         Ok(())
+    }
+
+    /// Whether a VM is as the plan saw it.
+    pub(super) fn check_seen(
+        &self,
+        host: &HostName,
+        vm: &VmName,
+        seen: Option<&Seen>,
+    ) -> Result<(), Refusal> {
+        let (found, detail) = (self.vm(host, vm)?, self.detail(host, vm)?);
+        let Some(seen) = seen else {
+            return Ok(());
+        };
+        let facts = definition::read(&detail.inactive_xml).map_err(|error| error.to_string())?;
+        let active = found.power.is_active();
+        let now = Seen::of(&facts, active, detail.snapshots.len(), seen.to.clone());
+        match seen.differs_from(&now) {
+            Some(difference) => Err(format!("{vm} is not as the plan saw it: {difference}")),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn check_mark(&self, host: &HostName, vm: &VmName) -> Result<(), Refusal> {

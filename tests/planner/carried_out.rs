@@ -92,3 +92,37 @@ fn no_more_moves_are_begun_than_can_soon_transfer() {
         }
     }
 }
+
+#[test]
+fn a_vm_that_is_not_as_the_plan_saw_it_is_not_touched() {
+    let mut fleet = Fleet::new(2, 64);
+    let vm = fleet.vm("kvm1", "web", 4);
+    let definition = "<domain><name>web</name><memory>1</memory><vcpu>1</vcpu></domain>";
+    vm.detail.as_mut().unwrap().inactive_xml = definition.into();
+    fleet.wants("web", "kvm2");
+    let plan = fleet.plan();
+    let vm = fleet.host("kvm1").vms.values_mut().next().unwrap();
+    let detail = vm.detail.as_mut().unwrap();
+    detail.snapshots.push("taken-meanwhile".into());
+    let before = fleet.observed.clone();
+    let simulator = Simulator::new(fleet.observed.clone());
+    let mut events = Vec::new();
+    let mut sink = |event: &Event| events.push(event.clone());
+    let options = Options::new(fleet.desired.hosts.clone());
+    let summary = apply::run(
+        &plan,
+        &simulator,
+        &options,
+        &CancelHandle::default(),
+        &mut sink,
+    );
+    assert_eq!(summary.steps_done, 0);
+    let told = format!("{events:?}");
+    assert!(told.contains("it had 0 snapshots and has 1"), "{told}");
+    let after = simulator.observe(&ObserveRequest {
+        hosts: fleet.desired.hosts.clone(),
+        depth: Depth::Full,
+        timeout: Millis::from_secs(1),
+    });
+    assert_eq!(after.hosts, before.hosts);
+}

@@ -312,6 +312,7 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
         host: host(from),
         vm: vm(name),
         mark,
+        seen: None,
     }
 }
 
