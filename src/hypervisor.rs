@@ -27,6 +27,9 @@ pub struct ObserveRequest {
     pub hosts: BTreeMap<HostName, desired::Host>,
     /// How closely.
     pub depth: Depth,
+    /// Where VMs shall be. Each host is asked about those of them that are looked into on another host
+    /// ([`crate::observed::Fit`]).
+    pub fits: Vec<(VmName, HostName)>,
     /// How long one host may take before it counts as unreachable.
     pub timeout: Millis,
 }

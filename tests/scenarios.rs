@@ -43,6 +43,7 @@ fn carry_out(desired: &Desired, observed: &Observed, first: &Plan, name: &str) {
     let request = ObserveRequest {
         hosts: desired.hosts.clone(),
         depth: Depth::Full,
+        fits: Vec::new(),
         timeout: Millis::from_secs(10),
     };
     let again = planned(desired, &hosts.observe(&request), name);

@@ -123,6 +123,7 @@ fn look(task: &Task, hosts: &dyn Hypervisor, options: &Options) -> Observed {
     hosts.observe(&ObserveRequest {
         hosts: known.collect::<BTreeMap<_, _>>(),
         depth: Depth::Bulk,
+        fits: Vec::new(),
         timeout: options.timeout,
     })
 }

@@ -25,18 +25,20 @@ pub(super) fn read(
         return files::read_observed(path);
     }
     let waiting = Waiting::new(console, &format!("Reading {} hosts", desired.hosts.len()));
-    let request = |hosts, depth| ObserveRequest {
+    let request = |hosts, depth, fits| ObserveRequest {
         hosts,
         depth,
+        fits,
         timeout,
     };
-    let mut observed = hosts.observe(&request(desired.hosts.clone(), Depth::Bulk));
+    let mut observed = hosts.observe(&request(desired.hosts.clone(), Depth::Bulk, Vec::new()));
     let needed = planner::needs(desired, &observed);
     if !needed.is_empty() {
         // Who has not answered in all the time that it had is not waited for again.
         let mut answering = desired.hosts.clone();
         answering.retain(|name, _| observed.host(name).is_some());
-        let closer = hosts.observe(&request(answering, Depth::Named(needed)));
+        let fits = planner::questions(desired, &observed);
+        let closer = hosts.observe(&request(answering, Depth::Named(needed), fits));
         observed.hosts.extend(closer.hosts);
     }
     waiting.end();
@@ -55,6 +57,7 @@ pub(super) fn read_full(
     let observed = hosts.observe(&ObserveRequest {
         hosts: desired.hosts.clone(),
         depth: Depth::Full,
+        fits: planner::demands(desired),
         timeout,
     });
     waiting.end();

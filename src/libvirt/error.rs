@@ -60,6 +60,13 @@ impl CallError {
         self.is(sys::VIR_ERR_NO_STORAGE_VOL)
     }
 
+    /// Whether the host cannot give a guest the CPU that it was asked about: something of it is missing, or has a name
+    /// that its libvirt has never heard, with which it does not start a guest either.
+    pub(super) fn is_cpu_refusal(&self) -> bool {
+        self.is(sys::VIR_ERR_CPU_INCOMPATIBLE)
+            || (self.is(sys::VIR_ERR_INTERNAL_ERROR) && self.domain == sys::VIR_FROM_CPU)
+    }
+
     /// Whether the file that the host was to open is not there.
     pub(super) fn is_no_file(&self) -> bool {
         self.is(sys::VIR_ERR_SYSTEM_ERROR) && self.errno == libc::ENOENT

@@ -139,6 +139,46 @@ unsafe fn taken(records: *mut sys::virDomainStatsRecordPtr, count: c_int) -> Vec
     all
 }
 
+/// A hypervisor and machine that is asked about, as `virConnectCompareHypervisorCPU` and
+/// `virConnectGetDomainCapabilities` take it; what is left out is the host's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Emulation {
+    /// Path of the emulator.
+    pub(super) emulator: Option<String>,
+    /// Architecture of the guest.
+    pub(super) arch: Option<String>,
+    /// Machine type.
+    pub(super) machine: Option<String>,
+    /// Domain type.
+    pub(super) virt_type: Option<String>,
+}
+
+/// Whether the host's hypervisor can give a guest this CPU (`virConnectCompareHypervisorCPU`), which the `virt` crate
+/// does not bind. A CPU that it cannot give is libvirt's error that names what is missing.
+pub(super) fn compare_hypervisor_cpu(
+    connect: &Connect,
+    of: &Emulation,
+    cpu: &str,
+) -> Result<sys::virCPUCompareResult, Error> {
+    let text = |text: &Option<String>| text.as_deref().map(CString::new).transpose();
+    let (emulator, arch) = (text(&of.emulator)?, text(&of.arch)?);
+    let (machine, virt_type) = (text(&of.machine)?, text(&of.virt_type)?);
+    let cpu = CString::new(cpu)?;
+    let raw = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    // SAFETY: the connection and the texts live through the call; null stands for a default.
+    checked(unsafe {
+        sys::virConnectCompareHypervisorCPU(
+            connect.as_ptr(),
+            raw(&emulator),
+            raw(&arch),
+            raw(&machine),
+            raw(&virt_type),
+            cpu.as_ptr(),
+            sys::VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE,
+        )
+    })
+}
+
 /// State and reason of a domain as libvirt's numbers (`virDomainGetState`). The `virt` crate drops its error.
 pub(super) fn state(domain: &Domain) -> Result<(u32, u32), Error> {
     let (mut state, mut reason): (c_int, c_int) = (0, 0);
@@ -403,6 +443,24 @@ mod tests {
         assert_eq!(state(&domain).unwrap().0, sys::VIR_DOMAIN_RUNNING);
         domain.destroy().unwrap();
         assert!(state(&domain).is_err());
+    }
+
+    #[test]
+    fn a_driver_without_cpu_comparison_says_so() {
+        let connect = Connect::open(Some("test:///default")).unwrap();
+        let of = Emulation {
+            machine: Some("pc".into()),
+            ..Emulation::default()
+        };
+        let refused = compare_hypervisor_cpu(&connect, &of, "<cpu/>")
+            .err()
+            .unwrap();
+        assert_eq!(refused.code().to_raw(), sys::VIR_ERR_NO_SUPPORT);
+        let senseless = Emulation {
+            machine: Some("p\0c".into()),
+            ..Emulation::default()
+        };
+        assert!(compare_hypervisor_cpu(&connect, &senseless, "<cpu/>").is_err());
     }
 
     #[test]

@@ -61,6 +61,24 @@ pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
     named
 }
 
+/// The VMs that shall be on another host than where they were seen, each with that host: what the hosts must be asked
+/// about before a plan can be made, given a reading without XML.
+#[must_use]
+pub fn questions(desired: &Desired, observed: &Observed) -> Vec<(VmName, HostName)> {
+    let mut all = demands(desired);
+    all.retain(|(vm, to)| observed.hosts_of(vm).any(|(host, _)| host != to));
+    all
+}
+
+/// Every VM of the manifest with the host where it shall be.
+#[must_use]
+pub fn demands(desired: &Desired) -> Vec<(VmName, HostName)> {
+    let wanted = desired.vms.iter();
+    wanted
+        .map(|(name, vm)| (name.clone(), vm.host.clone()))
+        .collect()
+}
+
 /// Makes the plan that brings the hosts from what was observed to what is desired.
 ///
 /// It always answers: what cannot be done is a finding that blocks, and everything that does not depend on it is

@@ -74,6 +74,7 @@ fn read(manifest: &Path) {
         let observed = fleet.observe(&ObserveRequest {
             hosts: hosts.clone(),
             depth,
+            fits: Vec::new(),
             timeout: Millis::from_secs(60),
         });
         let milliseconds = began.elapsed().as_secs_f64() * 1000.0;

@@ -13,6 +13,7 @@ mod clones;
 mod cold;
 mod disks;
 mod faults;
+mod fits;
 mod lab;
 mod live;
 mod mapping;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod fits;
 mod fleet;
 mod host;
 
@@ -43,6 +44,7 @@ fn request(hosts: &BTreeMap<HostName, desired::Host>, depth: Depth) -> ObserveRe
     ObserveRequest {
         hosts: hosts.clone(),
         depth,
+        fits: Vec::new(),
         timeout: Millis::from_secs(20),
     }
 }

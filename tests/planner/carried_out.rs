@@ -29,6 +29,7 @@ fn carry_out(mut fleet: Fleet) -> (Plan, Vec<Event>) {
     fleet.observed = simulator.observe(&ObserveRequest {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Full,
+        fits: Vec::new(),
         timeout: Millis::from_secs(1),
     });
     let again = fleet.plan();

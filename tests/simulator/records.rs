@@ -144,6 +144,7 @@ fn a_reading_is_as_close_as_it_was_asked_for() {
     let mut request = ObserveRequest {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Bulk,
+        fits: Vec::new(),
         timeout: Millis(1000),
     };
     let vm_detail = |request: &ObserveRequest| {

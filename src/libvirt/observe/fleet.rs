@@ -1,16 +1,21 @@
 //! All hosts at once, each in a thread of its own with the whole time limit.
+//!
+//! A thread reads its host and then answers what is asked about VMs that shall come to it. What must be asked is known
+//! as soon as such a VM's source and its destination have been read, so that no host waits for a third one.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::answers::Respondent;
+use super::gathering::{Gathering, News, Started};
 use super::host;
 use super::questions::{Progress, Questions};
+use super::visitor::Visitor;
 use crate::hypervisor::{Depth, ObserveRequest};
 use crate::libvirt::connection::{Connections, Purpose};
-use crate::libvirt::error::CallError;
 use crate::model::{HostName, Millis};
-use crate::observed::{FORMAT_VERSION, Observed, Reading};
+use crate::observed::{FORMAT_VERSION, Observed};
 
 /// Reads all hosts of the request. A host that does not answer in time is unreachable in the result, and what still
 /// waits for it is left behind: it makes no further call.
@@ -23,79 +28,85 @@ pub(in crate::libvirt) fn observe(
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| Millis::from(since).0);
     let timeout = Duration::from(request.timeout);
-    let asked: Vec<(HostName, Asked)> = request
-        .hosts
-        .keys()
-        .map(|name| {
-            (
-                name.clone(),
-                ask(connections, name, &request.depth, timeout),
-            )
-        })
-        .collect();
-    let hosts = asked
-        .into_iter()
-        .map(|(name, asked)| {
-            let reading = asked.reading(began, timeout);
-            (name, reading)
-        })
-        .collect();
+    let (sender, heard) = mpsc::channel();
+    let mut gathering = Gathering::new(&request.fits, began, request.timeout);
+    for name in request.hosts.keys() {
+        gathering.expect(
+            name,
+            start(connections, name, &request.depth, timeout, &sender),
+        );
+    }
+    drop(sender);
+    while gathering.goes_on() {
+        match heard.recv_timeout(timeout.saturating_sub(began.elapsed())) {
+            Ok((host, news)) => gathering.hear(&host, news),
+            // The time is over, or nobody is left who could say anything.
+            Err(_) => break,
+        }
+    }
     Observed {
         format_version: FORMAT_VERSION.into(),
         taken_at,
-        hosts,
+        hosts: gathering.end(),
     }
 }
 
-/// A host that is being read by another thread.
-struct Asked {
-    result: mpsc::Receiver<Result<crate::observed::Host, CallError>>,
-    progress: Arc<Progress>,
+/// Tells that the thread ended, however it does.
+struct AtEnd {
+    host: HostName,
+    told: mpsc::Sender<(HostName, News)>,
 }
 
-fn ask(connections: &Arc<Connections>, name: &HostName, depth: &Depth, timeout: Duration) -> Asked {
-    let (sender, result) = mpsc::sync_channel(1);
+impl AtEnd {
+    /// Nobody listens where the time was over.
+    fn tell(&self, news: News) {
+        drop(self.told.send((self.host.clone(), news)));
+    }
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        self.tell(News::Ended);
+    }
+}
+
+fn start(
+    connections: &Arc<Connections>,
+    host: &HostName,
+    depth: &Depth,
+    timeout: Duration,
+    told: &mpsc::Sender<(HostName, News)>,
+) -> Started {
     let progress = Arc::new(Progress::default());
-    let (connections, depth) = (Arc::clone(connections), depth.clone());
-    let (theirs, host) = (Arc::clone(&progress), name.clone());
-    let started = thread::Builder::new()
-        .name(format!("read {name}"))
-        .spawn(move || {
-            theirs.about("a connection");
-            // A little less than the whole, so that the refusal that names the address comes first.
-            let reading = connections
-                .get_within(&host, Purpose::Work, timeout / 20 * 19)
-                .and_then(|connection| host::read(&Questions::new(connection, theirs), &depth));
-            // Nobody listens where the time was over.
-            drop(sender.send(reading));
-        });
-    if let Err(error) = started {
-        log::error!("cannot start a thread to read {name}: {error}");
-    }
-    Asked { result, progress }
-}
-
-impl Asked {
-    fn reading(self, began: Instant, timeout: Duration) -> Reading {
-        let left = timeout.saturating_sub(began.elapsed());
-        let unreachable = |reason: String| Reading::Unreachable {
-            reason,
-            after: Millis::from(began.elapsed()),
+    let (visitors, arriving) = mpsc::channel::<Vec<Visitor>>();
+    let (connections, depth, theirs) = (
+        Arc::clone(connections),
+        depth.clone(),
+        Arc::clone(&progress),
+    );
+    let here = AtEnd {
+        host: host.clone(),
+        told: told.clone(),
+    };
+    let work = move || {
+        theirs.about("a connection");
+        // A little less than the whole, so that the refusal that names the address comes first.
+        let connection = connections.get_within(&here.host, Purpose::Work, timeout / 20 * 19);
+        let questions = match connection {
+            Ok(connection) => Questions::new(connection, theirs),
+            Err(error) => return here.tell(News::Read(Box::new(Err(error)))),
         };
-        match self.result.recv_timeout(left) {
-            Ok(Ok(host)) => Reading::Reached(Box::new(host)),
-            Ok(Err(error)) => unreachable(error.message),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                self.progress.give_up();
-                unreachable(format!(
-                    "no answer within {} when asked for {}",
-                    Millis::from(timeout),
-                    self.progress.stage()
-                ))
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => unreachable(
-                "reading it ended without a result, which is a fault of Domicile".into(),
-            ),
+        here.tell(News::Read(Box::new(host::read(&questions, &depth))));
+        let mut respondent = Respondent::new(&questions);
+        for visitors in arriving {
+            here.tell(News::Answered(respondent.about(&visitors)));
         }
+    };
+    let started = thread::Builder::new()
+        .name(format!("read {host}"))
+        .spawn(work);
+    if let Err(error) = started {
+        log::error!("cannot start a thread to read {host}: {error}");
     }
+    Started { progress, visitors }
 }

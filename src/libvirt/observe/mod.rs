@@ -2,11 +2,14 @@
 //!
 //! A host costs the calls that [`host`] lists, two for each pool, one for each network and one for each interface
 //! that could be a bridge, however many VMs it has; each VM that is looked into costs the calls that [`vm`] lists,
-//! and each volume that such a VM uses costs one. Where the way is long, calls of one kind go out four at a time.
+//! and each volume that such a VM uses costs one. A host to which VMs shall come costs what [`answers`] says. Where the way is long, calls of one kind go out four at a time.
 
+mod answers;
 mod capabilities;
 mod disks;
+mod domain_capabilities;
 mod fleet;
+mod gathering;
 mod host;
 mod network;
 mod origin;
@@ -16,6 +19,7 @@ mod power;
 mod questions;
 mod storage;
 mod stores;
+mod visitor;
 mod vm;
 
 pub(super) use fleet::observe;
