@@ -123,6 +123,7 @@ fn a_vm_that_is_not_as_the_plan_saw_it_is_not_touched() {
     let after = simulator.observe(&ObserveRequest {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Full,
+        fits: Vec::new(),
         timeout: Millis::from_secs(1),
     });
     assert_eq!(after.hosts, before.hosts);
