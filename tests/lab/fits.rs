@@ -34,7 +34,8 @@ fn cpu(fits: &BTreeMap<VmName, Fit>, vm: &str) -> CpuFit {
 
 /// A VM that is off, made from another one's persistent definition.
 fn variant(lab: &Lab, host: &str, of: &str, name: &str, edits: &[&str]) {
-    let edits: String = edits.iter().map(|edit| format!(" -e '{edit}'")).collect();
+    let edits: Vec<String> = edits.iter().map(|edit| format!(" -e '{edit}'")).collect();
+    let edits = edits.concat();
     let script = format!(
         "virsh dumpxml --inactive {of} | sed -e '/<uuid>/d' -e 's:<name>.*<:<name>{name}<:'{edits} > /tmp/{name}.xml
          virsh define /tmp/{name}.xml"
