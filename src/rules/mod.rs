@@ -16,6 +16,7 @@ mod live;
 mod network;
 mod planned;
 mod pool;
+mod qemu;
 mod shared;
 mod vm;
 
@@ -37,6 +38,7 @@ pub fn catalogue() -> Vec<Rule> {
         disk::RULES,
         network::RULES,
         live::RULES,
+        qemu::RULES,
         cpu::RULES,
         demands::RULES,
         shared::RULES,
