@@ -4,6 +4,7 @@
 //! what was seen on which host, what is needed, and what to do about it. Rules know nothing of steps or of order;
 //! room over time is the schedule's matter.
 
+mod arrival;
 mod case;
 mod cluster;
 mod cold;
@@ -17,6 +18,7 @@ mod network;
 mod planned;
 mod pool;
 mod qemu;
+mod settings;
 mod shared;
 mod vm;
 
@@ -25,6 +27,7 @@ use crate::desired::Profile;
 pub use case::{Case, Effect, Rule, Verdict, When};
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
+pub use settings::leads_to_itself;
 
 /// Every rule, in the order in which their verdicts are shown.
 #[must_use]
@@ -38,9 +41,11 @@ pub fn catalogue() -> Vec<Rule> {
         disk::RULES,
         network::RULES,
         live::RULES,
+        settings::RULES,
         qemu::RULES,
         cpu::RULES,
         demands::RULES,
+        arrival::RULES,
         shared::RULES,
         copy::RULES,
         cold::RULES,
