@@ -3,9 +3,13 @@
 //! A rule is a pure function of one [`Case`]: a VM, where it is, where it shall be, and where its disks go. It says
 //! what was seen on which host, what is needed, and what to do about it. Rules know nothing of steps or of order;
 //! room over time is the schedule's matter.
+//!
+//! [`checks`] lists what libvirt itself checks before a migration, with the rules that know of it beforehand or the
+//! reason why none can.
 
 mod arrival;
 mod case;
+mod checks;
 mod cluster;
 mod cold;
 mod copy;
@@ -25,6 +29,7 @@ mod vm;
 use crate::desired::Profile;
 
 pub use case::{Case, Effect, Rule, Verdict, When};
+pub use checks::{Check, Phase, checks};
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
 pub use settings::leads_to_itself;
