@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::case::{Case, Effect, Rule, Verdict};
-use crate::model::VmName;
+use crate::model::{HostName, VmName};
 use crate::observed::{Needs, Vm};
 
 pub(super) const RULES: &[Rule] = &[
@@ -103,39 +103,53 @@ fn host_taken(case: &Case<'_>) -> Vec<Verdict> {
     } else {
         &case.detail.needs_at_start().claims
     };
-    let others = case
-        .destination
-        .vms
-        .iter()
-        .filter(|(name, vm)| *name != case.name && vm.power.is_active());
-    others
-        .flat_map(|(name, vm)| held(case, claims, name, vm))
-        .collect()
+    let mut verdicts = Vec::new();
+    for (host, reading) in case.observed.reached() {
+        let others = reading
+            .vms
+            .iter()
+            .filter(|(name, vm)| *name != case.name && vm.power.is_active());
+        verdicts.extend(others.flat_map(|(name, vm)| held(case, claims, host, (name, vm))));
+    }
+    verdicts
 }
 
-/// What of these claims another VM of the destination holds.
-fn held(case: &Case<'_>, claims: &BTreeSet<String>, name: &VmName, vm: &Vm) -> Vec<Verdict> {
+/// What of these claims another VM has at the destination, now or when it comes there from its host.
+fn held(
+    case: &Case<'_>,
+    claims: &BTreeSet<String>,
+    host: &HostName,
+    (name, vm): (&VmName, &Vm),
+) -> Vec<Verdict> {
     let Some(detail) = &vm.detail else {
         return Vec::new();
     };
-    let wanted = case.desired.vms.get(name);
-    let leaves = wanted.is_some_and(|wanted| wanted.host != *case.to);
+    let is_there = host == case.to;
+    let wanted = case.desired.vms.get(name).map(|wanted| &wanted.host);
+    if !is_there && wanted != Some(case.to) {
+        return Vec::new();
+    }
+    let leaves = wanted.is_some_and(|wanted| wanted != case.to);
     let verdict = |claim: &String| {
-        if leaves {
-            let message = format!(
-                "it needs {claim}, which {name} has on {} until it has left",
-                case.to
-            );
+        let (effect, until, remedy) = if leaves {
             let remedy = format!("move {name} first, with `--target {name}`, then plan again");
-            Verdict::new("host-taken", Effect::Risk, case.to, message, remedy)
+            (Effect::Risk, " until it has left", remedy)
         } else {
-            let message = format!("it needs {claim}, which {name} has on {}", case.to);
-            let remedy = "give one of the two another, or let libvirt choose";
-            Verdict::new("host-taken", Effect::Blocks, case.to, message, remedy)
-        }
+            let remedy = "give one of the two another, or let libvirt choose".to_owned();
+            let until = if is_there {
+                ""
+            } else {
+                ", too, when it comes there"
+            };
+            (Effect::Blocks, until, remedy)
+        };
+        let message = format!("it needs {claim}, which {name} has on {}{until}", case.to);
+        Verdict::new("host-taken", effect, case.to, message, remedy)
     };
+    let needs = &detail.needs;
+    // What libvirt chose for it, it chooses anew where it comes to.
     let has = |claim: &&String| {
-        detail.needs.claims.contains(*claim) || detail.needs.holds.contains(*claim)
+        needs.claims.contains(*claim) || (is_there && needs.holds.contains(*claim))
     };
     claims.iter().filter(has).map(verdict).collect()
 }
