@@ -58,6 +58,8 @@ pub fn unlisted(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, BT
             wanted,
             from,
             to,
+            // Whether a base is left behind makes no difference to a disk that stays.
+            flatten: false,
         };
         let placed = way.disks(detail).into_iter();
         let stays = placed.filter(|disk| disk.carry == Carry::Stays && disk.from.is_some());

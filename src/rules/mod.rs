@@ -12,6 +12,7 @@ mod case;
 mod checks;
 mod cluster;
 mod cold;
+mod compact;
 mod copy;
 mod cpu;
 mod demands;
@@ -30,6 +31,7 @@ use crate::desired::Profile;
 
 pub use case::{Case, Effect, Rule, Verdict, When};
 pub use checks::{Check, Phase, checks};
+pub use compact::is_shrunk;
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
 pub use settings::leads_to_itself;
@@ -53,6 +55,7 @@ pub fn catalogue() -> Vec<Rule> {
         arrival::RULES,
         shared::RULES,
         copy::RULES,
+        compact::RULES,
         cold::RULES,
     ];
     families.concat()

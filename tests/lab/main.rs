@@ -12,6 +12,7 @@
 mod checks;
 mod clones;
 mod cold;
+mod compact;
 mod disks;
 mod faults;
 mod fits;

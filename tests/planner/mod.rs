@@ -7,6 +7,7 @@
 
 mod asking;
 mod carried_out;
+mod compact;
 pub(crate) mod fleet;
 mod moves;
 mod recovery;
