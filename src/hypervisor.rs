@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired;
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName};
 use crate::observed::Observed;
 use crate::plan::Action;
 
@@ -30,6 +30,11 @@ pub struct ObserveRequest {
     /// Where VMs shall be. Each host is asked about those of them that are looked into on another host
     /// ([`crate::observed::Fit`]).
     pub fits: Vec<(VmName, HostName)>,
+    /// Running VMs whose QEMU is asked too ([`crate::observed::QemuAnswer`]), of those that are looked into. libvirt
+    /// marks them as tainted for it.
+    pub ask_qemu: BTreeSet<VmName>,
+    /// Pools in which each host is made to look for volumes anew before it is read.
+    pub refresh: BTreeMap<HostName, BTreeSet<PoolName>>,
     /// How long one host may take before it counts as unreachable.
     pub timeout: Millis,
 }

@@ -3,6 +3,7 @@
 //! The text comes from a host and is hostile until parsed: size and depth are limited, nothing panics, and no value
 //! of it reaches an output unchecked.
 
+mod claims;
 mod device;
 mod disk;
 mod mark;

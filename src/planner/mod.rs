@@ -12,6 +12,7 @@
 
 mod acts;
 mod alternatives;
+mod ask;
 mod assemble;
 mod choose;
 mod compact;
@@ -27,6 +28,8 @@ mod schedule;
 mod settle;
 
 use std::collections::BTreeSet;
+
+pub use ask::{demands, monitors, questions, unlisted};
 
 use crate::desired::Desired;
 use intent::Intent;
@@ -61,24 +64,6 @@ pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
         .filter_map(|name| observed.host(name));
     named.extend(hosts.flat_map(|host| host.vms.keys().cloned()));
     named
-}
-
-/// The VMs that shall be on another host than where they were seen, each with that host: what the hosts must be asked
-/// about before a plan can be made, given a reading without XML.
-#[must_use]
-pub fn questions(desired: &Desired, observed: &Observed) -> Vec<(VmName, HostName)> {
-    let mut all = demands(desired);
-    all.retain(|(vm, to)| observed.hosts_of(vm).any(|(host, _)| host != to));
-    all
-}
-
-/// Every VM of the manifest with the host where it shall be.
-#[must_use]
-pub fn demands(desired: &Desired) -> Vec<(VmName, HostName)> {
-    let wanted = desired.vms.iter();
-    wanted
-        .map(|(name, vm)| (name.clone(), vm.host.clone()))
-        .collect()
 }
 
 /// Makes the plan that brings the hosts from what was observed to what is desired.

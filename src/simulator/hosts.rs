@@ -330,7 +330,7 @@ impl Hypervisor for Simulator {
                 .hosts
                 .insert(host.clone(), Reading::Unreachable { reason, after });
         }
-        reading::reduce(&mut observed, &request.depth);
+        reading::reduce(&mut observed, request);
         observed
     }
 

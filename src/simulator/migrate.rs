@@ -8,7 +8,7 @@ use crate::definition::{DiskRewrite, Rewrite};
 use crate::model::{
     Bytes, DiskDevice, DiskTarget, HostName, JobKind, RunState, VmName, VolumeFormat,
 };
-use crate::observed::Disk;
+use crate::observed::{Disk, QemuAnswer};
 use crate::plan::{CopyMode, MigrationOptions};
 
 /// A migration, live or of a VM that is started paused for it.
@@ -58,6 +58,11 @@ impl World {
         }
         if let Some(device) = detail.host_devices.first() {
             return Err(format!("{vm} has a device of its host: {device}"));
+        }
+        if let Some(QemuAnswer::Answered { blockers, .. }) = &detail.qemu
+            && let Some(blocker) = blockers.first()
+        {
+            return Err(format!("QEMU does not migrate {vm}: {blocker}"));
         }
         for disk in &detail.disks {
             self.check_disk(migration, disk)?;
@@ -268,6 +273,10 @@ impl World {
         self.end_job(from, vm, to);
         let mut after = self.relocated(vm, from, to, &options.rewrite)?;
         after.persistent = true;
+        if let Some(detail) = &mut after.detail {
+            // Another QEMU runs it now.
+            detail.qemu = None;
+        }
         if live {
             "migrated".clone_into(&mut after.power.reason);
         } else {

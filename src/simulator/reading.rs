@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::world::{World, find};
-use crate::hypervisor::Depth;
+use crate::hypervisor::{Depth, ObserveRequest};
 use crate::model::VmName;
 use crate::observed::{FORMAT_VERSION, Host, Observed, Reading};
 
@@ -24,9 +24,23 @@ pub(super) fn whole(world: &World, taken_at: u64) -> Observed {
     }
 }
 
-/// Leaves out what a reading of this depth would not have asked for.
-pub(super) fn reduce(observed: &mut Observed, depth: &Depth) {
-    let named = match depth {
+/// Leaves out what such a reading would not have asked for. The list of a simulated pool is always what is there.
+pub(super) fn reduce(observed: &mut Observed, request: &ObserveRequest) {
+    for (name, reading) in &mut observed.hosts {
+        if let Reading::Reached(host) = reading {
+            let anew = request.refresh.get(name);
+            for (pool, state) in &mut host.pools {
+                state.refreshed = state.active && anew.is_some_and(|anew| anew.contains(pool));
+            }
+            for (vm, state) in &mut host.vms {
+                let asked = state.power.is_active() && request.ask_qemu.contains(vm);
+                if let Some(detail) = state.detail.as_deref_mut().filter(|_| !asked) {
+                    detail.qemu = None;
+                }
+            }
+        }
+    }
+    let named = match &request.depth {
         Depth::Full => return,
         Depth::Bulk => &BTreeSet::new(),
         Depth::Named(vms) => vms,

@@ -17,7 +17,7 @@
 )]
 mod lab;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -75,6 +75,8 @@ fn read(manifest: &Path) {
             hosts: hosts.clone(),
             depth,
             fits: Vec::new(),
+            ask_qemu: BTreeSet::new(),
+            refresh: BTreeMap::new(),
             timeout: Millis::from_secs(60),
         });
         let milliseconds = began.elapsed().as_secs_f64() * 1000.0;

@@ -9,6 +9,7 @@
     reason = "a lab that does not answer is a failed test, which says what it ran"
 )]
 
+mod checks;
 mod clones;
 mod cold;
 mod compact;

@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// Whether the plan has a finding of that gravity and code about that VM.
-fn says(plan: &str, word: &str, code: &str, vm: &str) -> bool {
+pub(crate) fn says(plan: &str, word: &str, code: &str, vm: &str) -> bool {
     let mut in_finding = false;
     plan.lines().any(|line| {
         if line.trim_start().starts_with(&format!("{word} {code}")) {

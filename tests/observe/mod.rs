@@ -45,6 +45,8 @@ fn request(hosts: &BTreeMap<HostName, desired::Host>, depth: Depth) -> ObserveRe
         hosts: hosts.clone(),
         depth,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis::from_secs(20),
     }
 }

@@ -145,6 +145,8 @@ fn a_reading_is_as_close_as_it_was_asked_for() {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Bulk,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis(1000),
     };
     let vm_detail = |request: &ObserveRequest| {

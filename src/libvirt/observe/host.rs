@@ -4,21 +4,34 @@
 //! where VMs are looked into (who has snapshots, how fast they dirty memory) and three more where everything is wanted
 //! (free memory, secrets, network filters).
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use super::questions::Questions;
 use super::vm::{Known, Seen};
-use super::{capabilities, disks, network, parallel, storage, stores, vm};
+use super::{capabilities, disks, monitor, network, parallel, storage, stores, vm};
 use crate::hypervisor::Depth;
 use crate::libvirt::error::CallError;
-use crate::model::Bytes;
-use crate::observed::Host;
+use crate::model::{Bytes, PoolName, VmName};
+use crate::observed::{Host, QemuAnswer};
+
+/// How a host is to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    /// How closely VMs are looked at.
+    pub(super) depth: Depth,
+    /// Running VMs whose QEMU is asked, of those that are looked into.
+    pub(super) ask_qemu: BTreeSet<VmName>,
+    /// Pools in which libvirt looks for volumes anew.
+    pub(super) refresh: BTreeSet<PoolName>,
+}
 
 /// Reads the host. Parts that cannot be read are gaps; without capabilities, versions or VMs there is no reading.
-pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
+pub(super) fn read(questions: &Questions, manner: &Manner) -> Result<Host, CallError> {
+    let depth = &manner.depth;
     questions.about("its VMs, pools and networks");
     let (mut host, mut known, mut storage) = thread::scope(|scope| {
-        let storage = scope.spawn(|| storage::list(questions));
+        let storage = scope.spawn(|| storage::list(questions, &manner.refresh));
         let networks = scope.spawn(|| (network::networks(questions), network::bridges(questions)));
         let known = scope.spawn(|| vm::list(questions));
         let mut host = empty(questions, depth)?;
@@ -42,7 +55,9 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
     if !looked_into.is_empty() {
         let with_snapshots = vm::with_snapshots(questions);
         let mut seen = parallel::each(&looked_into, |known| {
-            vm::look(questions, known, &with_snapshots)
+            let mut seen = vm::look(questions, known, &with_snapshots)?;
+            seen.detail.qemu = asked(questions, manner, known, &seen);
+            Some(seen)
         });
         let rates = vm::dirty_rates(questions, &looked_into);
         questions.about("its volumes");
@@ -80,6 +95,12 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
     host.pools = storage.into_pools();
     host.gaps = questions.gaps();
     Ok(host)
+}
+
+/// What the VM's QEMU says, where it is to be asked. During a job libvirt would let the question wait.
+fn asked(questions: &Questions, manner: &Manner, known: &Known, seen: &Seen) -> Option<QemuAnswer> {
+    let can = known.vm.power.is_active() && seen.detail.job.is_none();
+    (can && manner.ask_qemu.contains(&known.name)).then(|| monitor::ask(questions, &known.domain))
 }
 
 fn joined<T>(

@@ -1,8 +1,8 @@
 //! Real hosts to one reading of them.
 //!
 //! A host costs the calls that [`host`] lists, two for each pool, one for each network and one for each interface
-//! that could be a bridge, however many VMs it has; each VM that is looked into costs the calls that [`vm`] lists,
-//! and each volume that such a VM uses costs one. A host to which VMs shall come costs what [`answers`] says. Where the way is long, calls of one kind go out four at a time.
+//! that could be a bridge, however many VMs it has; each VM that is looked into costs the calls that [`vm`] lists, and
+//! those that [`monitor`] lists where its QEMU is asked; and each volume that such a VM uses costs one. A host to which VMs shall come costs what [`answers`] says. Where the way is long, calls of one kind go out four at a time.
 
 mod answers;
 mod capabilities;
@@ -11,6 +11,7 @@ mod domain_capabilities;
 mod fleet;
 mod gathering;
 mod host;
+mod monitor;
 mod network;
 mod origin;
 mod parallel;

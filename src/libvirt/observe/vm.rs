@@ -263,6 +263,7 @@ fn detail(
         inactive_cpu,
         pending: pending.unwrap_or_default(),
         dirty_rate: None,
+        qemu: None,
     }
 }
 

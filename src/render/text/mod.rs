@@ -12,7 +12,7 @@ mod totals;
 
 pub use observed::observed;
 pub use plan::plan;
-pub use restrictions::{restriction, restrictions, restrictions_table};
+pub use restrictions::{checks_table, restriction, restrictions, restrictions_table};
 pub use summary::{next, summary};
 pub use totals::totals;
 
