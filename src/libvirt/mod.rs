@@ -15,6 +15,7 @@ mod hosts;
 mod mark;
 mod migrate;
 mod observe;
+mod overdue;
 mod perform;
 mod power;
 mod snapshots;
