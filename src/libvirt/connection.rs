@@ -36,6 +36,8 @@ pub(super) enum Purpose {
     Work,
     /// Progress and cancelling, which must get through while work waits.
     Watch,
+    /// The host's lock, whose beat must get through whatever else is done.
+    Lock,
 }
 
 /// An open connection to one host's daemon. Its methods may be called from any thread.
@@ -172,6 +174,7 @@ struct Line {
     calls: Arc<AtomicU64>,
     work: Mutex<Slot>,
     watch: Mutex<Slot>,
+    lock: Mutex<Slot>,
 }
 
 /// A connection that is shared.
@@ -190,6 +193,7 @@ impl Connections {
             calls: Arc::default(),
             work: Mutex::default(),
             watch: Mutex::default(),
+            lock: Mutex::default(),
         };
         Self {
             hosts: hosts
@@ -226,6 +230,7 @@ impl Connections {
         let mut slot = locked(match purpose {
             Purpose::Work => &line.work,
             Purpose::Watch => &line.watch,
+            Purpose::Lock => &line.lock,
         });
         if let Some(open) = slot.open.as_ref().filter(|open| open.is_alive()) {
             return Ok(Arc::clone(open));
@@ -254,6 +259,12 @@ impl Connections {
         Connection::open(host, &line.uri, OPEN_WITHIN, Arc::clone(&line.calls))
     }
 
+    /// Whether nobody else can work on the host: libvirt's test driver plays it within this process.
+    pub(super) fn is_played(&self, host: &HostName) -> bool {
+        let line = self.hosts.get(host);
+        line.is_some_and(|line| line.uri.starts_with("test:///"))
+    }
+
     /// How many libvirt calls were made to each host.
     pub(super) fn calls(&self) -> BTreeMap<HostName, u64> {
         self.hosts
@@ -268,7 +279,7 @@ impl Drop for Connections {
     fn drop(&mut self) {
         let slots = std::mem::take(&mut self.hosts)
             .into_values()
-            .flat_map(|line| [line.work, line.watch]);
+            .flat_map(|line| [line.work, line.watch, line.lock]);
         let mut open: Vec<Arc<Connection>> = slots
             .filter_map(|slot| slot.into_inner().ok()?.open)
             .collect();

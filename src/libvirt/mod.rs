@@ -12,6 +12,7 @@ mod error;
 mod failure;
 mod ffi;
 mod hosts;
+mod lock;
 mod mark;
 mod migrate;
 mod observe;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, signal};
 
 /// Kills `domicile` while it moves `web`, whose link is slow, and gives the manifest.
 fn killed_in_mid_move(lab: &Lab, vm: &str, after: Duration) -> std::path::PathBuf {
@@ -11,17 +11,7 @@ fn killed_in_mid_move(lab: &Lab, vm: &str, after: Duration) -> std::path::PathBu
     let mut child =
         lab.start_domicile(&["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"]);
     std::thread::sleep(after);
-    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
-    let pids = std::process::Command::new("pgrep")
-        .args(["-P", &child.id().to_string()])
-        .output()
-        .unwrap();
-    for pid in String::from_utf8_lossy(&pids.stdout).split_whitespace() {
-        std::process::Command::new("kill")
-            .args(["-9", pid])
-            .status()
-            .unwrap();
-    }
+    signal(&child, "KILL");
     child.wait().unwrap();
     lab.lab("link", &["kvm1", "free"]);
     manifest

@@ -41,6 +41,15 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Sends a signal to a `domicile` that was started by [`Lab::start_domicile`].
+pub(crate) fn signal(child: &Child, signal: &str) {
+    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
+    let pids = run(Command::new("pgrep").args(["-P", &child.id().to_string()]));
+    for pid in text(&pids).split_whitespace() {
+        run(Command::new("kill").args(["-s", signal, pid]));
+    }
+}
+
 impl Lab {
     /// Starts hosts, each `name` or `name:suite`.
     pub(crate) fn up(hosts: &[&str]) -> Self {

@@ -16,5 +16,6 @@ mod faults;
 mod fits;
 mod lab;
 mod live;
+mod locks;
 mod mapping;
 mod refusals;
