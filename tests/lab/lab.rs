@@ -50,6 +50,12 @@ pub(crate) fn signal(child: &Child, signal: &str) {
     }
 }
 
+/// Kills a `domicile` that was started, as a power cut would.
+pub(crate) fn kill_domicile(mut child: Child) {
+    signal(&child, "KILL");
+    child.wait().unwrap();
+}
+
 impl Lab {
     /// Starts hosts, each `name` or `name:suite`.
     pub(crate) fn up(hosts: &[&str]) -> Self {
@@ -205,6 +211,17 @@ impl Lab {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// Waits until a guest that somebody started beats.
+    pub(crate) fn assert_starts(&self, name: &str) {
+        for _ in 0..240 {
+            if self.beats(name).last > 0 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        panic!("{name} does not start");
     }
 
     /// Plans and gives the plan's text.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, signal};
+use crate::lab::{Lab, kill_domicile, signal};
 
 fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -92,9 +92,7 @@ fn the_lock_of_an_apply_that_was_killed_is_removed_by_its_id_or_taken_over_when_
         wait_for_locks(&lab, &manifest, 2);
         child
     };
-    let mut child = start();
-    signal(&child, "KILL");
-    child.wait().unwrap();
+    kill_domicile(start());
 
     let refused = apply(&lab, &manifest, "web", &["--lock-timeout", "0s"]);
     assert_eq!(refused.status.code(), Some(8));
@@ -114,9 +112,7 @@ fn the_lock_of_an_apply_that_was_killed_is_removed_by_its_id_or_taken_over_when_
     assert_eq!(out(&removed).matches("Removed: ").count(), 2);
     assert_eq!(locks(&lab, &manifest), Vec::<String>::new());
 
-    let mut child = start();
-    signal(&child, "KILL");
-    child.wait().unwrap();
+    kill_domicile(start());
     lab.lab("link", &["kvm1", "free"]);
     let began = Instant::now();
     lab.apply(&manifest);
