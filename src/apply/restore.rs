@@ -26,6 +26,12 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// The hosts that are acted upon.
+    pub(super) fn hosts(&self) -> Vec<&HostName> {
+        let other = self.other_than(&self.from);
+        [&self.from].into_iter().chain(other).collect()
+    }
+
     /// The move's other end, where that may know the VM and so must answer that it does not run it.
     fn other_than(&self, host: &HostName) -> Option<&HostName> {
         let other = if *host == self.from {

@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod hosts;
 mod import;
+mod locking;
 mod manifest;
 mod observe;
 mod plan;
@@ -19,6 +20,7 @@ mod run;
 mod saved;
 mod show;
 mod signals;
+mod unlock;
 mod validate;
 mod waiting;
 

@@ -1,13 +1,14 @@
 //! `domicile plan`, and what `apply` shares with it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::args::{PlanArguments, Planning};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::saved::Saved;
-use super::{explain, hosts, manifest};
+use super::{explain, hosts, locking, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
@@ -21,6 +22,8 @@ pub(super) struct Made {
     pub(super) desired: Desired,
     pub(super) observed: Observed,
     pub(super) plan: Plan,
+    /// The way to the hosts that it was read by.
+    pub(super) libvirt: Arc<LibvirtHosts>,
 }
 
 pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, Failure> {
@@ -29,6 +32,9 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
         print(&as_json(&made.plan)?)?;
     } else {
         print(&text::plan(&made.plan, &console.style))?;
+    }
+    if arguments.planning.observed.is_none() {
+        locking::note(&made.libvirt, &made.plan);
     }
     if let Some(path) = &arguments.out {
         Saved::new(&made.desired, &made.observed, &made.plan).write(path)?;
@@ -64,11 +70,11 @@ pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failur
             host.limits.parallel = Some(most);
         }
     }
-    let libvirt = LibvirtHosts::new(&desired.hosts);
+    let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
     let recorded = planning.observed.as_deref();
     let observed = hosts::read(
         console,
-        &libvirt,
+        libvirt.as_ref(),
         &desired,
         recorded,
         planning.timeout.timeout,
@@ -78,6 +84,7 @@ pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failur
         desired,
         observed,
         plan,
+        libvirt,
     })
 }
 

@@ -12,7 +12,7 @@ use super::args::{Arguments, Command};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{apply, explain, import, observe, plan, report, show, validate};
+use super::{apply, explain, import, observe, plan, report, show, unlock, validate};
 use crate::libvirt;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -61,6 +61,7 @@ fn execute(arguments: &Arguments) -> Exit {
         Command::Import(arguments) => import::run(console, arguments),
         Command::Plan(arguments) => plan::run(console, arguments),
         Command::Apply(arguments) => apply::run(console, arguments),
+        Command::Unlock(arguments) => unlock::run(arguments),
         Command::Show(arguments) => show::run(console, arguments),
         Command::Explain { code } => explain::run(console, code.as_deref()),
         Command::Schema => validate::schema(),

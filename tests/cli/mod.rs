@@ -11,6 +11,7 @@ mod question;
 mod refused;
 mod running;
 mod signals;
+mod unlock;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -18,5 +18,6 @@ mod faults;
 mod fits;
 mod lab;
 mod live;
+mod locks;
 mod mapping;
 mod refusals;
