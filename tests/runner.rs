@@ -1,6 +1,7 @@
 //! The one integration test binary: everything here needs neither root nor a daemon.
 
 mod architecture;
+mod browser;
 mod cli;
 mod definition;
 mod executor;

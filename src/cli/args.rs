@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::{Millis, VmName};
 
@@ -138,6 +138,17 @@ pub(super) struct Planning {
     pub(super) parallelism: Option<u32>,
 }
 
+/// How a plan is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For a terminal or a log
+    Text,
+    /// For programs
+    Json,
+    /// A page for a browser, in one file that loads nothing
+    Html,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
     #[command(flatten)]
@@ -145,7 +156,15 @@ pub(super) struct PlanArguments {
     /// Save the plan, for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Print JSON
+    /// How to write it
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "json"
+    )]
+    pub(super) format: Format,
+    /// Print JSON; the same as `--format json`
     #[arg(long)]
     pub(super) json: bool,
     /// Exit with 2 when there are changes
@@ -178,7 +197,29 @@ pub(super) struct ApplyArguments {
 pub(super) struct ShowArguments {
     /// A file written by `plan --out` or `observe --out`
     pub(super) file: PathBuf,
-    /// Print JSON
+    /// How to write it
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "json"
+    )]
+    pub(super) format: Format,
+    /// Print JSON; the same as `--format json`
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl PlanArguments {
+    /// By `--format` and `--json`.
+    pub(super) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+impl ShowArguments {
+    /// By `--format` and `--json`.
+    pub(super) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }

@@ -9,6 +9,7 @@ mod fit;
 mod needs;
 mod offers;
 mod reading;
+mod roster;
 
 pub use fit::{Answers, CpuFit, DomainFit, Fit};
 pub use needs::{Agent, CpuFeature, FeaturePolicy, MemoryPages, Needs, SecretRef, Tpm};
@@ -16,3 +17,4 @@ pub use offers::{Offers, Pages, Secret};
 pub use reading::{
     Disk, FORMAT_VERSION, Host, Observed, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
 };
+pub use roster::{Roster, RosterHost, RosterVm};

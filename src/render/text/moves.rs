@@ -108,7 +108,7 @@ fn others(page: &mut Page<'_>, all: &[Alternative]) {
     }
 }
 
-fn headline(a_move: &Move) -> String {
+pub(in crate::render) fn headline(a_move: &Move) -> String {
     let Move { vm, from, to, .. } = a_move;
     match a_move.kind {
         MoveKind::Live => format!("# {vm} will be migrated live from {from} to {to}"),
@@ -160,7 +160,7 @@ fn from_to(is: &str, wanted: &str) -> Vec<Span> {
     ]
 }
 
-fn word(kind: MoveKind) -> &'static str {
+pub(in crate::render) fn word(kind: MoveKind) -> &'static str {
     match kind {
         MoveKind::Live => "live",
         MoveKind::Cold => "cold",
@@ -170,7 +170,7 @@ fn word(kind: MoveKind) -> &'static str {
     }
 }
 
-fn method(a_move: &Move) -> String {
+pub(in crate::render) fn method(a_move: &Move) -> String {
     let word = word(a_move.kind);
     if a_move.reason.is_empty() {
         word.to_owned()
