@@ -46,6 +46,7 @@ pub(super) enum Command {
     /// Show a saved plan or a saved reading
     Show(ShowArguments),
     /// Say what a restriction is about, why it is there and what to do; without a code, list them all
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
         /// A code from a plan's findings, such as storage-unsafe
         code: Option<String>,
@@ -53,15 +54,45 @@ pub(super) enum Command {
     /// Print the JSON schema of the manifest
     Schema,
     /// Print a script that completes commands in a shell
-    #[command(hide = true)]
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
+
+const OBSERVE_EXAMPLES: &str = "\
+Examples:
+  domicile observe --out reading.json
+  domicile observe -f fleet --json";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  domicile import --uri qemu+ssh://root@kvm1/system --out fleet.yaml
+  domicile import --uri left=qemu+tls://10.0.0.1/system --uri right=qemu+tls://10.0.0.2/system";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  domicile explain
+  domicile explain storage-unsafe";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  domicile completions bash > /usr/share/bash-completion/completions/domicile
+  domicile completions zsh > /usr/local/share/zsh/site-functions/_domicile
+  domicile completions fish > ~/.config/fish/completions/domicile.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  domicile man --out /usr/local/share/man/man1
+  domicile man > domicile.1";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ManifestArguments {
@@ -83,6 +114,7 @@ pub(super) struct Timeout {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = OBSERVE_EXAMPLES)]
 pub(super) struct ObserveArguments {
     #[command(flatten)]
     pub(super) manifest: ManifestArguments,
@@ -97,6 +129,7 @@ pub(super) struct ObserveArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
 pub(super) struct ImportArguments {
     /// URI of a host, or NAME=URI to choose its name in the manifest; may be given several times
     #[arg(long = "uri", value_name = "URI", required = true)]

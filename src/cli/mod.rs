@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod run;
 mod saved;
+mod shell;
 mod show;
 mod signals;
 mod validate;
