@@ -5,8 +5,9 @@ use maud::{Markup, html};
 use super::layout::{host_words, kind, verdict};
 use super::view::View;
 use super::{diff, steps};
-use crate::model::{Bytes, Millis, VmName, VolumeRef};
-use crate::plan::{Alternative, Carry, Difference, DiskPlacement, Finding, Move, Severity};
+use crate::model::{Bytes, Millis, VmName};
+use crate::plan::{Alternative, Difference, DiskPlacement, Finding, Move, Severity};
+use crate::render::Role;
 use crate::render::style::symbol;
 use crate::render::text::{moves, time};
 
@@ -78,6 +79,7 @@ fn moved(view: &View<'_>, place: usize, a_move: &Move) -> Markup {
                         dt { "disks" }
                         dd { ul.plain { @for disk in &a_move.disks { li { (placement(disk)) } } } }
                     }
+                    dt { "forecast" } dd { (moves::forecast(a_move)) }
                     (findings(view.findings_of(vm)))
                 }
                 @if view.is_detailed {
@@ -182,22 +184,13 @@ fn alternatives(others: &[Alternative]) -> Markup {
     }
 }
 
+/// In the words of the terminal.
 fn placement(disk: &DiskPlacement) -> Markup {
-    let place =
-        |at: Option<&VolumeRef>| at.map_or_else(|| "no volume".to_owned(), ToString::to_string);
-    let size = format!(
-        "{}, {}, {} used",
-        disk.format, disk.capacity, disk.allocation
-    );
     html! {
-        b { (disk.target) } " "
-        @match &disk.carry {
-            Carry::Stays => { "stays at " (place(disk.to.as_ref().or(disk.from.as_ref()))) " " span.aside { "(" (size) ")" } }
-            Carry::Media => { "is not carried; at the destination: " (disk.to_path.as_deref().unwrap_or("an empty drive")) }
-            Carry::Copy | Carry::Thin { .. } => {
-                (place(disk.from.as_ref())) " → " (place(disk.to.as_ref())) " " span.aside { "(" (size) ")" }
-                @if let Carry::Thin { base_to, .. } = &disk.carry { " thin on " (base_to) }
-            }
+        b { (disk.target) }
+        @for (role, words) in moves::placement(disk) {
+            " "
+            @if words == "->" { "→" } @else if role == Role::Aside { span.aside { (words) } } @else { (words) }
         }
     }
 }

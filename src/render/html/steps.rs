@@ -14,6 +14,7 @@ pub(super) fn class(action: &Action) -> &'static str {
         Action::MigrateLive { .. } | Action::AwaitMigration { .. } => "migrate",
         Action::MigratePaused { .. }
         | Action::CopyVolume { .. }
+        | Action::CompactVolume { .. }
         | Action::BlockCopy { .. }
         | Action::VerifyVolume { .. } => "copy",
         Action::ShutDown { .. }

@@ -179,7 +179,7 @@ pub(in crate::render) fn method(a_move: &Move) -> String {
     }
 }
 
-fn forecast(a_move: &Move) -> String {
+pub(in crate::render) fn forecast(a_move: &Move) -> String {
     let compacted = |disk: &DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
     // What a compacted copy comes to is known only when it is made.
     let at_most = if a_move.disks.iter().any(compacted) {
@@ -199,7 +199,7 @@ fn forecast(a_move: &Move) -> String {
 }
 
 /// Where a disk goes, and what of it is carried.
-fn placement(disk: &DiskPlacement) -> Vec<Span> {
+pub(in crate::render) fn placement(disk: &DiskPlacement) -> Vec<Span> {
     let place = |at: Option<&crate::model::VolumeRef>| {
         at.map_or_else(|| "no volume".to_owned(), ToString::to_string)
     };
