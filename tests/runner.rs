@@ -8,6 +8,7 @@ mod executor;
 mod faults;
 mod manifest;
 mod observe;
+mod pipelines;
 mod planner;
 mod properties;
 mod render;
