@@ -10,7 +10,7 @@
 //! manifest ──► desired ──┐
 //!                        ├─► changes ─► moves ─► findings ─► steps ─► graph ─► schedule ─► check ─► plan
 //! hosts ──► observed ────┘                                                                          │
-//!                                              text · JSON ◄── render ◄─────────────────────────────┤
+//!                                       text · JSON · HTML ◄── render ◄─────────────────────────────┤
 //!                                                    events ◄── hosts ◄──── apply ◄─────────────────┘
 //! ```
 //!
@@ -27,7 +27,7 @@
 //! 5. [`rules`], [`hypervisor`], [`lock`]: the restrictions, pure; the traits that doing and locking need.
 //! 6. [`planner`], [`apply`], [`libvirt`], [`simulator`]: making a plan; carrying it out; the two implementations
 //!    of the traits.
-//! 7. [`render`]: plans, readings and events as text and JSON.
+//! 7. [`render`]: plans, readings and events as text, JSON and HTML.
 //! 8. [`cli`]: arguments, commands, reports, exit codes.
 
 pub mod apply;

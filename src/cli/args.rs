@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use crate::model::{Millis, VmName};
@@ -61,6 +61,7 @@ pub(super) enum Command {
     /// Show a saved plan or a saved reading
     Show(ShowArguments),
     /// Say what a restriction is about, why it is there and what to do; without a code, list them all
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
         /// A code from a plan's findings, such as storage-unsafe
         code: Option<String>,
@@ -68,15 +69,45 @@ pub(super) enum Command {
     /// Print the JSON schema of the manifest
     Schema,
     /// Print a script that completes commands in a shell
-    #[command(hide = true)]
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
+
+const OBSERVE_EXAMPLES: &str = "\
+Examples:
+  domicile observe --out reading.json
+  domicile observe -f fleet --json";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  domicile import --uri qemu+ssh://root@kvm1/system --out fleet.yaml
+  domicile import --uri left=qemu+tls://10.0.0.1/system --uri right=qemu+tls://10.0.0.2/system";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  domicile explain
+  domicile explain storage-unsafe";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  domicile completions bash > /usr/share/bash-completion/completions/domicile
+  domicile completions zsh > /usr/local/share/zsh/site-functions/_domicile
+  domicile completions fish > ~/.config/fish/completions/domicile.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  domicile man --out /usr/local/share/man/man1
+  domicile man > domicile.1";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ManifestArguments {
@@ -98,6 +129,7 @@ pub(super) struct Timeout {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = OBSERVE_EXAMPLES)]
 pub(super) struct ObserveArguments {
     #[command(flatten)]
     pub(super) manifest: ManifestArguments,
@@ -112,6 +144,7 @@ pub(super) struct ObserveArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
 pub(super) struct ImportArguments {
     /// URI of a host, or NAME=URI to choose its name in the manifest; may be given several times
     #[arg(long = "uri", value_name = "URI", required = true)]
@@ -153,6 +186,17 @@ pub(super) struct Planning {
     pub(super) parallelism: Option<u32>,
 }
 
+/// How a plan is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For a terminal or a log
+    Text,
+    /// For programs
+    Json,
+    /// A page for a browser, in one file that loads nothing
+    Html,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
     #[command(flatten)]
@@ -160,7 +204,15 @@ pub(super) struct PlanArguments {
     /// Save the plan, for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Print JSON
+    /// How to write it
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "json"
+    )]
+    pub(super) format: Format,
+    /// Print JSON; the same as `--format json`
     #[arg(long)]
     pub(super) json: bool,
     /// Exit with 2 when there are changes
@@ -207,7 +259,29 @@ pub(super) struct UnlockArguments {
 pub(super) struct ShowArguments {
     /// A file written by `plan --out` or `observe --out`
     pub(super) file: PathBuf,
-    /// Print JSON
+    /// How to write it
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "json"
+    )]
+    pub(super) format: Format,
+    /// Print JSON; the same as `--format json`
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl PlanArguments {
+    /// By `--format` and `--json`.
+    pub(super) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+impl ShowArguments {
+    /// By `--format` and `--json`.
+    pub(super) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::args::{PlanArguments, Planning};
+use super::args::{Format, PlanArguments, Planning};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
@@ -12,10 +12,10 @@ use super::{explain, hosts, locking, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
-use crate::observed::Observed;
+use crate::observed::{Observed, Roster};
 use crate::plan::{Plan, check};
 use crate::planner;
-use crate::render::{json, text};
+use crate::render::{html, json, text};
 
 /// A plan and what it was made from.
 pub(super) struct Made {
@@ -28,10 +28,11 @@ pub(super) struct Made {
 
 pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, Failure> {
     let made = make(console, &arguments.planning)?;
-    if arguments.json {
-        print(&as_json(&made.plan)?)?;
-    } else {
-        print(&text::plan(&made.plan, &console.style))?;
+    let format = arguments.format();
+    match format {
+        Format::Text => print(&text::plan(&made.plan, &console.style))?,
+        Format::Json => print(&as_json(&made.plan)?)?,
+        Format::Html => print(&as_html(&made.plan, &Roster::of(&made.observed)))?,
     }
     if arguments.planning.observed.is_none() {
         locking::note(&made.libvirt, &made.plan);
@@ -39,7 +40,7 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
     if let Some(path) = &arguments.out {
         Saved::new(&made.desired, &made.observed, &made.plan).write(path)?;
         let fit = !made.plan.is_blocked() && !made.plan.steps.is_empty();
-        if console.hints && fit && !arguments.json {
+        if console.hints && fit && format == Format::Text {
             let name = path.display();
             print(&format!(
                 "\nSaved to {name}. To carry out exactly this: domicile apply {name}\n"
@@ -138,4 +139,13 @@ fn similar<'d>(name: &VmName, desired: &'d Desired) -> Option<&'d VmName> {
 pub(super) fn as_json(plan: &Plan) -> Result<String, Failure> {
     json::plan(plan)
         .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))
+}
+
+fn as_html(plan: &Plan, roster: &Roster) -> String {
+    let about = html::About {
+        domicile: env!("CARGO_PKG_VERSION"),
+        made_at: None,
+        roster: Some(roster),
+    };
+    html::plan(plan, &about)
 }

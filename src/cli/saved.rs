@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::files;
 use crate::desired::Desired;
 use crate::model::{HostName, VmName};
-use crate::observed::Observed;
+use crate::observed::{Observed, Roster};
 use crate::plan::{Action, Finding, Move, MoveKind, Plan, Severity};
 
 /// The layout of the file. A minor step adds fields, a major one changes their meaning.
@@ -43,6 +43,9 @@ pub(super) struct Saved {
     pub(super) desired: Desired,
     /// libvirt's host UUID of each host that answered.
     pub(super) hosts: BTreeMap<HostName, String>,
+    /// Who was on the hosts, for showing the plan among them; an older file does not say.
+    #[serde(default)]
+    pub(super) roster: Option<Roster>,
     /// What the reviewer saw.
     pub(super) plan: Plan,
 }
@@ -59,6 +62,7 @@ impl Saved {
             hosts: hosts
                 .map(|(name, host)| (name.clone(), host.uuid.clone()))
                 .collect(),
+            roster: Some(Roster::of(observed)),
             plan: plan.clone(),
         }
     }

@@ -10,6 +10,7 @@ mod needs;
 mod offers;
 mod qemu;
 mod reading;
+mod roster;
 
 pub use fit::{Answers, CpuFit, DomainFit, Fit};
 pub use needs::{Agent, CpuFeature, FeaturePolicy, MemoryPages, Needs, SecretRef, Tpm};
@@ -18,3 +19,4 @@ pub use qemu::QemuAnswer;
 pub use reading::{
     Disk, FORMAT_VERSION, Host, Observed, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
 };
+pub use roster::{Roster, RosterHost, RosterVm};

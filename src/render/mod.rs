@@ -1,10 +1,11 @@
-//! Plans, readings and events to text and JSON. Pure: what a function returns depends on its arguments alone, and
+//! Plans, readings and events to text, JSON and HTML. Pure: what a function returns depends on its arguments alone, and
 //! nothing is decided here that a plan does not say already.
 //!
 //! What comes from hosts is hostile until it has passed [`clean()`]: no name, message or definition can move a
 //! terminal's cursor or hide a part of a line.
 
 mod clean;
+pub mod html;
 pub mod json;
 mod page;
 pub mod progress;

@@ -1,5 +1,6 @@
 //! What people and programs see, held by snapshots: a plan with every kind of line in it, a reading, an apply.
 
+mod page;
 mod reading;
 mod sample;
 

@@ -9,7 +9,7 @@ use crate::render::page::Page;
 const CONTEXT: usize = 2;
 
 /// Writes the lines that differ with a few around them; between far-apart changes stands how many are left out.
-pub(super) fn unified(page: &mut Page<'_>, indent: usize, before: &str, after: &str) {
+pub(in crate::render) fn unified(page: &mut Page<'_>, indent: usize, before: &str, after: &str) {
     let diff = TextDiff::from_lines(before, after);
     let mut shown_up_to = 0;
     for group in diff.grouped_ops(CONTEXT) {

@@ -1,6 +1,8 @@
 //! What speaks against moves, in full.
 
-use crate::plan::Finding;
+use std::collections::BTreeMap;
+
+use crate::plan::{Finding, Severity};
 use crate::render::Role;
 use crate::render::page::{Page, Span, plain};
 use crate::render::style::severity;
@@ -38,17 +40,17 @@ pub(super) fn findings(page: &mut Page<'_>, findings: &[Finding]) {
 }
 
 /// Findings that differ only in whom they are about, in order of the first of each group.
-fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+pub(in crate::render) fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    let mut places: BTreeMap<(Severity, &str, &str), usize> = BTreeMap::new();
     for finding in findings {
-        let kin = |group: &&mut Vec<&Finding>| {
-            group.first().is_some_and(|first| {
-                first.severity == finding.severity
-                    && first.code == finding.code
-                    && first.remedy == finding.remedy
-            })
-        };
-        match groups.iter_mut().find(kin) {
+        let kin = (
+            finding.severity,
+            finding.code.as_str(),
+            finding.remedy.as_str(),
+        );
+        let place = *places.entry(kin).or_insert(groups.len());
+        match groups.get_mut(place) {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),
         }

@@ -1,12 +1,12 @@
 //! Plans, readings and results for people.
 
-mod diff;
-mod findings;
-mod moves;
+pub(in crate::render) mod diff;
+pub(in crate::render) mod findings;
+pub(in crate::render) mod moves;
 mod observed;
 mod plan;
 mod restrictions;
-mod steps;
+pub(in crate::render) mod steps;
 mod summary;
 mod totals;
 
@@ -19,7 +19,7 @@ pub use totals::totals;
 use crate::model::Millis;
 
 /// A forecast of time; [`Millis`] has no word for a time that nobody can tell.
-fn time(span: Millis) -> String {
+pub(in crate::render) fn time(span: Millis) -> String {
     if span.0 == u64::MAX {
         "unknown".to_owned()
     } else {

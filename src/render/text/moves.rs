@@ -108,7 +108,7 @@ fn others(page: &mut Page<'_>, all: &[Alternative]) {
     }
 }
 
-fn headline(a_move: &Move) -> String {
+pub(in crate::render) fn headline(a_move: &Move) -> String {
     let Move { vm, from, to, .. } = a_move;
     match a_move.kind {
         MoveKind::Live => format!("# {vm} will be migrated live from {from} to {to}"),
@@ -160,7 +160,7 @@ fn from_to(is: &str, wanted: &str) -> Vec<Span> {
     ]
 }
 
-fn word(kind: MoveKind) -> &'static str {
+pub(in crate::render) fn word(kind: MoveKind) -> &'static str {
     match kind {
         MoveKind::Live => "live",
         MoveKind::Cold => "cold",
@@ -170,7 +170,7 @@ fn word(kind: MoveKind) -> &'static str {
     }
 }
 
-fn method(a_move: &Move) -> String {
+pub(in crate::render) fn method(a_move: &Move) -> String {
     let word = word(a_move.kind);
     if a_move.reason.is_empty() {
         word.to_owned()
@@ -179,7 +179,7 @@ fn method(a_move: &Move) -> String {
     }
 }
 
-fn forecast(a_move: &Move) -> String {
+pub(in crate::render) fn forecast(a_move: &Move) -> String {
     let compacted = |disk: &DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
     // What a compacted copy comes to is known only when it is made.
     let at_most = if a_move.disks.iter().any(compacted) {
@@ -199,7 +199,7 @@ fn forecast(a_move: &Move) -> String {
 }
 
 /// Where a disk goes, and what of it is carried.
-fn placement(disk: &DiskPlacement) -> Vec<Span> {
+pub(in crate::render) fn placement(disk: &DiskPlacement) -> Vec<Span> {
     let place = |at: Option<&crate::model::VolumeRef>| {
         at.map_or_else(|| "no volume".to_owned(), ToString::to_string)
     };
