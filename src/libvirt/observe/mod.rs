@@ -17,6 +17,8 @@ mod parallel;
 mod pool_xml;
 mod power;
 mod questions;
+#[cfg(test)]
+mod random;
 mod storage;
 mod stores;
 mod visitor;
