@@ -19,13 +19,13 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
     questions.about("its VMs, pools and networks");
     let (mut host, mut known, mut storage) = thread::scope(|scope| {
         let storage = scope.spawn(|| storage::list(questions));
-        let networks = scope.spawn(|| (network::networks(questions), network::bridges(questions)));
+        let networks = scope.spawn(|| network::connections(questions));
         let known = scope.spawn(|| vm::list(questions));
         let mut host = empty(questions, depth)?;
-        let (networks, bridges) = joined(questions, networks)?;
-        host.networks = networks;
-        host.bridges = bridges.names;
-        host.bridges_complete = bridges.complete;
+        let connections = joined(questions, networks)?;
+        host.networks = connections.networks;
+        host.bridges = connections.bridges.names;
+        host.bridges_complete = connections.bridges.complete;
         Ok::<_, CallError>((
             host,
             joined(questions, known)??,
