@@ -33,12 +33,16 @@ pub(super) fn read(
     };
     let mut observed = hosts.observe(&request(desired.hosts.clone(), Depth::Bulk, Vec::new()));
     let needed = planner::needs(desired, &observed);
-    if !needed.is_empty() {
+    if !needed.closely.is_empty() {
         // Who has not answered in all the time that it had is not waited for again.
         let mut answering = desired.hosts.clone();
         answering.retain(|name, _| observed.host(name).is_some());
         let fits = planner::questions(desired, &observed);
-        let closer = hosts.observe(&request(answering, Depth::Named(needed), fits));
+        let depth = Depth::Named {
+            closely: needed.closely,
+            beside: needed.beside,
+        };
+        let closer = hosts.observe(&request(answering, depth, fits));
         observed.hosts.extend(closer.hosts);
     }
     waiting.end();

@@ -443,7 +443,7 @@ mod tests {
         );
         assert_eq!(lines, Vec::<String>::new());
         let lines = after(nothing, |detail| {
-            detail["snapshots"] = serde_json::json!(["a"])
+            detail["snapshots"] = serde_json::json!(["a"]);
         });
         assert_ne!(lines, Vec::<String>::new());
     }

@@ -7,12 +7,13 @@
 use std::thread;
 
 use super::questions::Questions;
+use super::storage::Storage;
 use super::vm::{Known, Seen};
 use super::{capabilities, disks, network, parallel, storage, stores, vm};
-use crate::hypervisor::Depth;
+use crate::hypervisor::{Depth, Look};
 use crate::libvirt::error::CallError;
-use crate::model::Bytes;
-use crate::observed::Host;
+use crate::model::{Bytes, VolumeFormat};
+use crate::observed::{Disk, Host};
 
 /// Reads the host. Parts that cannot be read are gaps; without capabilities, versions or VMs there is no reading.
 pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
@@ -33,39 +34,10 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
         ))
     })?;
     questions.about("the definitions of its VMs");
-    let wanted = |known: &&mut Known| match depth {
-        Depth::Bulk => false,
-        Depth::Named(names) => names.contains(&known.name),
-        Depth::Full => true,
-    };
+    let wanted = |known: &&mut Known| depth.of(&known.name) != Look::No;
     let mut looked_into: Vec<&mut Known> = known.iter_mut().filter(wanted).collect();
     if !looked_into.is_empty() {
-        let with_snapshots = vm::with_snapshots(questions);
-        let mut seen = parallel::each(&looked_into, |known| {
-            vm::look(questions, known, &with_snapshots)
-        });
-        let rates = vm::dirty_rates(questions, &looked_into);
-        questions.about("its volumes");
-        let details = seen.iter().flatten().map(|seen| &seen.detail);
-        let (paths, names) = disks::sources(details.flat_map(|detail| &detail.disks));
-        storage.look_below(questions, paths, names);
-        for (known, seen) in looked_into.iter_mut().zip(&mut seen) {
-            let Some(Seen {
-                mut detail,
-                bridges,
-            }) = seen.take()
-            else {
-                continue;
-            };
-            for disk in &mut detail.disks {
-                disks::resolve(questions, &known.domain, &storage, disk);
-            }
-            detail.dirty_rate = rates.get(&known.vm.uuid).copied();
-            known.vm.detail = Some(Box::new(detail));
-            host.bridges.extend(bridges);
-        }
-        host.bridges.sort();
-        host.bridges.dedup();
+        look_into(questions, depth, &mut looked_into, &mut storage, &mut host);
     }
     if *depth == Depth::Full {
         questions.about("its volumes");
@@ -80,6 +52,54 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
     host.pools = storage.into_pools();
     host.gaps = questions.gaps();
     Ok(host)
+}
+
+/// Looks into these VMs and the volumes that they use.
+fn look_into(
+    questions: &Questions,
+    depth: &Depth,
+    looked_into: &mut [&mut Known],
+    storage: &mut Storage,
+    host: &mut Host,
+) {
+    let with_snapshots = vm::with_snapshots(questions);
+    let mut seen = parallel::each(looked_into, |known| {
+        let look = depth.of(&known.name);
+        vm::look(questions, known, look, &with_snapshots)
+    });
+    let rates = vm::dirty_rates(questions, looked_into);
+    questions.about("its volumes");
+    // What is below the disks of a running VM, its definition says; their sizes interest nobody beside.
+    let details = seen
+        .iter()
+        .flatten()
+        .filter(|seen| seen.closely || seen.detail.live_xml.is_none())
+        .map(|seen| (seen.closely, &seen.detail.disks));
+    let disks = details.flat_map(|(closely, disks)| {
+        let stands = move |disk: &&Disk| closely || disk.format != VolumeFormat::Raw;
+        disks.iter().filter(stands)
+    });
+    let (paths, names) = disks::sources(disks);
+    storage.look_below(questions, paths, names);
+    for (known, seen) in looked_into.iter_mut().zip(&mut seen) {
+        let Some(Seen {
+            mut detail,
+            bridges,
+            closely,
+        }) = seen.take()
+        else {
+            continue;
+        };
+        for disk in &mut detail.disks {
+            let measured = closely.then_some(&known.domain);
+            disks::resolve(questions, measured, storage, disk);
+        }
+        detail.dirty_rate = rates.get(&known.vm.uuid).copied().filter(|_| closely);
+        known.vm.detail = Some(Box::new(detail));
+        host.bridges.extend(bridges);
+    }
+    host.bridges.sort();
+    host.bridges.dedup();
 }
 
 fn joined<T>(
@@ -106,7 +126,7 @@ fn empty(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
     };
     let memory_free = match depth {
         Depth::Full => questions.call(virt::connect::Connect::free_memory).ok(),
-        Depth::Bulk | Depth::Named(_) => None,
+        Depth::Bulk | Depth::Named { .. } => None,
     };
     if told.uuid.is_empty() {
         questions.gap("it tells no host UUID, so that two names for one host cannot be told apart");
