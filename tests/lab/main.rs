@@ -11,10 +11,15 @@
 
 mod clones;
 mod cold;
+mod definitions;
 mod disks;
 mod faults;
 mod fits;
 mod lab;
 mod live;
 mod mapping;
+#[path = "../definition/random.rs"]
+mod random;
 mod refusals;
+#[path = "../schema/mod.rs"]
+mod schema;
