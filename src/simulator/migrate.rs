@@ -321,6 +321,9 @@ impl World {
         if path == new_path {
             return Err(format!("disk {target} of {vm} is {path} already"));
         }
+        if self.copy_bytes(host, new_path) > Bytes::ZERO {
+            return Err(format!("{new_path} is not empty"));
+        }
         self.check_target(
             host,
             host,
