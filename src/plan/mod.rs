@@ -3,6 +3,7 @@
 
 pub mod check;
 mod finding;
+mod placement;
 mod resource;
 mod seen;
 mod step;
@@ -12,11 +13,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use finding::{Finding, Severity};
+pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
 pub use step::{
-    Action, Carry, ColdRung, CopyMode, Dependency, DiskPlacement, Forecast, MigrationOptions, Step,
-    StepId, VolumeSpec, Why,
+    Action, ColdRung, CopyMode, Dependency, Forecast, MigrationOptions, Step, StepId, VolumeSpec,
+    Why,
 };
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};

@@ -287,7 +287,8 @@ fn definition_change(intent: &Intent<'_>) -> Option<DefinitionChange> {
         return None;
     }
     let after = definition::rewrite(before, &intent.rewrite).ok()?;
-    Some(DefinitionChange {
+    // A base that is lost stands in the image and not in a persistent definition.
+    (after != *before).then(|| DefinitionChange {
         before: before.clone(),
         after,
     })

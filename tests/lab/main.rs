@@ -12,6 +12,7 @@
 mod clones;
 mod cold;
 mod definitions;
+mod compact;
 mod disks;
 mod faults;
 mod fits;
