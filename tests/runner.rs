@@ -14,5 +14,10 @@ mod properties;
 mod render;
 mod rules;
 mod scenarios;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a schema that is not understood must stop the test that relies on it"
+)]
+mod schema;
 mod simulator;
 mod support;

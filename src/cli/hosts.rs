@@ -36,12 +36,15 @@ pub(super) fn read(
     };
     let mut observed = hosts.observe(&request);
     let needed = planner::needs(desired, &observed);
-    if !needed.is_empty() {
+    if !needed.closely.is_empty() {
         // Who has not answered in all the time that it had is not waited for again.
         request
             .hosts
             .retain(|name, _| observed.host(name).is_some());
-        request.depth = Depth::Named(needed);
+        request.depth = Depth::Named {
+            closely: needed.closely,
+            beside: needed.beside,
+        };
         request.fits = planner::questions(desired, &observed);
         request.ask_qemu = planner::monitors(desired, &observed);
         observed.hosts.extend(hosts.observe(&request).hosts);

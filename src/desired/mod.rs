@@ -309,6 +309,12 @@ impl Default for MigrationSettings {
 }
 
 impl MigrationSettings {
+    /// The rate at which a move carries bytes: what is named, else what a link of 1 Gbit/s carries.
+    #[must_use]
+    pub fn rate(&self) -> BytesPerSecond {
+        self.bandwidth.unwrap_or(BytesPerSecond(117_000_000))
+    }
+
     fn overlay(&mut self, over: &MigrationOverrides) {
         fn set<T: Clone>(place: &mut T, over: Option<&T>) {
             if let Some(value) = over {

@@ -1,13 +1,11 @@
 //! What migrations and block copies demand and do.
 
 use super::images::Image;
-use super::vms::{check_host_fits, power};
+use super::vms::{check_host_fits, turn_off};
 use super::volumes::allocation;
 use super::world::{Refusal, World, find, is_local};
 use crate::definition::{DiskRewrite, Rewrite};
-use crate::model::{
-    Bytes, DiskDevice, DiskTarget, HostName, JobKind, RunState, VmName, VolumeFormat,
-};
+use crate::model::{Bytes, DiskDevice, DiskTarget, HostName, JobKind, VmName, VolumeFormat};
 use crate::observed::{Disk, QemuAnswer};
 use crate::plan::{CopyMode, MigrationOptions};
 
@@ -279,8 +277,12 @@ impl World {
         }
         if live {
             "migrated".clone_into(&mut after.power.reason);
+            // It was measured by the QEMU that is gone.
+            if let Some(detail) = &mut after.detail {
+                detail.dirty_rate = None;
+            }
         } else {
-            after.power = power(RunState::ShutOff, "destroyed");
+            turn_off(&mut after, "destroyed");
         }
         self.undefine(from, vm);
         if let Some(state) = self.hosts.get_mut(to) {
@@ -328,6 +330,9 @@ impl World {
         };
         if path == new_path {
             return Err(format!("disk {target} of {vm} is {path} already"));
+        }
+        if self.copy_bytes(host, new_path, true) > Bytes::ZERO {
+            return Err(format!("{new_path} is not empty"));
         }
         self.check_target(
             host,

@@ -13,6 +13,7 @@ mod checks;
 mod clones;
 mod cold;
 mod compact;
+mod definitions;
 mod disks;
 mod faults;
 mod fits;
@@ -20,4 +21,8 @@ mod lab;
 mod live;
 mod locks;
 mod mapping;
+#[path = "../definition/random.rs"]
+mod random;
 mod refusals;
+#[path = "../schema/mod.rs"]
+mod schema;

@@ -58,7 +58,10 @@ fn read(uris: &[(&str, &str)], depth: Depth) -> Observed {
 
 fn named(vms: &[&str]) -> Depth {
     let names = vms.iter().map(|vm| VmName::new(*vm).unwrap());
-    Depth::Named(names.collect::<BTreeSet<_>>())
+    Depth::Named {
+        closely: names.collect(),
+        beside: BTreeSet::new(),
+    }
 }
 
 #[track_caller]
