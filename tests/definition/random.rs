@@ -54,6 +54,7 @@ fn mark(vm: &str) -> MoveMark {
         source_volumes: Vec::new(),
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
     }
 }
 
@@ -339,10 +340,15 @@ fn says(is: &Facts, was: &Facts, change: &Rewrite) -> Result<(), String> {
         if !asked.starts_with(&paths(now)) {
             return Err(format!("{:?} stands on {:?}", asked, paths(now)));
         }
-        // An image that goes takes its key along.
-        let known = &wanted.needs.secrets;
-        if disk.backing != now.backing && is.needs.secrets.iter().all(|it| known.contains(it)) {
-            wanted.needs.secrets.clone_from(&is.needs.secrets);
+        // An image that goes takes its key and its reservations along.
+        if disk.backing != now.backing {
+            let known = &mut wanted.needs;
+            if is.needs.secrets.iter().all(|it| known.secrets.contains(it)) {
+                known.secrets.clone_from(&is.needs.secrets);
+            }
+            if is.needs.helpers.is_subset(&known.helpers) {
+                known.helpers.clone_from(&is.needs.helpers);
+            }
         }
         disk.backing.clone_from(&now.backing);
     }

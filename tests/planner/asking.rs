@@ -94,7 +94,10 @@ fn a_reading_has_what_it_was_asked_for_and_no_more() {
     let hosts = Simulator::new(fleet.observed);
     let mut request = ObserveRequest {
         hosts: fleet.desired.hosts.clone(),
-        depth: Depth::Named(BTreeSet::from([web.clone()])),
+        depth: Depth::Named {
+            closely: BTreeSet::from([web.clone()]),
+            beside: BTreeSet::new(),
+        },
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
