@@ -104,6 +104,11 @@ pub enum Difference {
         /// What was found, in a sentence.
         found: String,
     },
+    /// A migration that an earlier apply began is still under way.
+    InFlight {
+        /// What was found, in a sentence.
+        found: String,
+    },
 }
 
 /// How a VM gets to where it shall be.

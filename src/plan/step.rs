@@ -416,7 +416,10 @@ impl fmt::Display for Action {
             Self::Resume { host, vm, .. } => write!(out, "resume {vm} on {host}"),
             Self::Destroy { host, vm, .. } => write!(out, "end the paused {vm} on {host}"),
             Self::AwaitMigration { vm, from, to } => {
-                write!(out, "await the migration of {vm} from {from} to {to}")
+                write!(
+                    out,
+                    "await the migration of {vm} from {from} to {to}, which is in flight"
+                )
             }
         }
     }

@@ -76,8 +76,11 @@ pub(super) fn decide<'a>(
         }
     };
     if !remains.prelude.is_empty() {
-        decision.changes.push(Difference::Unfinished {
-            found: remains.found.clone(),
+        let found = remains.found.clone();
+        decision.changes.push(if remains.is_under_way {
+            Difference::InFlight { found }
+        } else {
+            Difference::Unfinished { found }
         });
     }
     let (from, vm) = (remains.host, remains.vm);

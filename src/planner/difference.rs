@@ -53,7 +53,7 @@ pub(super) fn locate<'a>(
     let marked = places.iter().any(|(_, vm)| {
         vm.detail
             .as_ref()
-            .is_some_and(|detail| detail.mark.is_some())
+            .is_some_and(|detail| detail.mark.is_some() || detail.unreadable_mark.is_some())
     });
     let same = places.iter().all(|(_, vm)| vm.uuid == first_vm.uuid);
     if places.len() == 1 || (places.len() == 2 && marked && same) {

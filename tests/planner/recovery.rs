@@ -4,7 +4,7 @@ use domicile::model::{JobKind, MoveMark, PowerState, RunState, VolumeName};
 use domicile::observed::Vm;
 use domicile::plan::MoveKind;
 
-use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
+use super::fleet::{Fleet, acts, blocks, host_name, pool_name, vm_name};
 
 fn mark() -> MoveMark {
     let volume = (pool_name("default"), VolumeName::new("web.qcow2").unwrap());
@@ -193,7 +193,111 @@ fn complete_copies_count_from_the_moment_they_are_proven() {
 #[test]
 fn a_vm_that_runs_twice_is_left_for_a_person() {
     let running = || power(RunState::Running, "booted");
-    let plan = interrupted(&[("kvm1", running()), ("kvm2", running())]).plan();
+    let mut fleet = interrupted(&[("kvm1", running()), ("kvm2", running())]);
+    fleet.vm("kvm1", "other", 4);
+    fleet.wants("other", "kvm2");
+    let plan = fleet.plan();
+    assert_eq!(blocks(&plan), ["unfinished"]);
+    assert!(plan.steps.iter().all(|step| step.vms == [vm_name("other")]));
+    assert!(!plan.steps.is_empty());
+    assert_eq!(
+        plan.findings[0].message,
+        "an earlier apply left its move from kvm1 to kvm2 unfinished: it is running, booted on kvm1 and running, booted \
+         on kvm2; it may run twice"
+    );
+    assert!(
+        plan.findings[0]
+            .remedy
+            .contains("virsh domstate --reason web")
+    );
+    assert!(plan.findings[0].remedy.contains("virsh destroy"));
+}
+
+#[test]
+fn what_waits_for_a_migration_that_is_over_ends_and_the_move_is_made_again() {
+    let places = [
+        ("kvm1", power(RunState::Running, "migration canceled")),
+        ("kvm2", power(RunState::Paused, "migration")),
+    ];
+    let plan = interrupted(&places).plan();
+    assert_eq!(
+        acts(&plan)[..3],
+        [
+            "end the paused web on kvm2",
+            "remove the definition of web on kvm2",
+            "delete volume kvm2:default/web.qcow2",
+        ]
+    );
+}
+
+#[test]
+fn a_broken_post_copy_is_left_for_a_person_who_is_told_to_end_neither_side() {
+    let torn = |state| power(state, "post-copy failed");
+    for places in [
+        vec![
+            ("kvm1", torn(RunState::Paused)),
+            ("kvm2", torn(RunState::Running)),
+        ],
+        vec![("kvm1", torn(RunState::Paused))],
+        vec![("kvm2", torn(RunState::Running))],
+    ] {
+        let plan = interrupted(&places).plan();
+        assert_eq!(blocks(&plan), ["unfinished"]);
+        assert!(plan.steps.is_empty());
+        assert!(plan.findings[0].remedy.contains("--postcopy-resume"));
+    }
+}
+
+#[test]
+fn a_migration_that_is_not_ours_is_not_joined() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    here.detail.as_mut().unwrap().job = Some(JobKind::MigrationOut);
+    let plan = fleet.plan();
+    assert_eq!(blocks(&plan), ["job-active"]);
+    assert!(plan.steps.is_empty());
+}
+
+#[test]
+fn a_backup_of_a_vm_that_an_apply_left_is_waited_for() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    here.detail.as_mut().unwrap().job = Some(JobKind::Other);
+    let plan = fleet.plan();
+    assert_eq!(blocks(&plan), ["job-active"]);
+    assert!(plan.steps.is_empty());
+}
+
+#[test]
+fn a_mark_of_another_version_on_either_host_blocks_its_vm_and_no_other() {
+    for host in ["kvm1", "kvm2"] {
+        let places = [
+            ("kvm1", power(RunState::ShutOff, "shutdown")),
+            ("kvm2", power(RunState::Running, "migrated")),
+        ];
+        let mut fleet = interrupted(&places);
+        let vm = fleet.host(host).vms.get_mut("web").unwrap();
+        let detail = vm.detail.as_mut().unwrap();
+        detail.mark = None;
+        detail.unreadable_mark = Some("its mark of a move is of layout 9".into());
+        fleet.vm("kvm1", "other", 4);
+        fleet.wants("other", "kvm2");
+        let plan = fleet.plan();
+        assert_eq!(blocks(&plan), ["unreadable-mark"]);
+        assert!(!plan.steps.is_empty());
+        assert!(plan.steps.iter().all(|step| step.vms == [vm_name("other")]));
+    }
+}
+
+#[test]
+fn marks_that_contradict_each_other_are_left_for_a_person() {
+    let off = || power(RunState::ShutOff, "shutdown");
+    let mut fleet = interrupted(&[("kvm1", off()), ("kvm2", off())]);
+    let there = fleet.host("kvm2").vms.get_mut("web").unwrap();
+    let mark = there.detail.as_mut().unwrap().mark.as_mut().unwrap();
+    mark.created_volumes.clear();
+    mark.source_volumes.clear();
+    let plan = fleet.plan();
     assert_eq!(blocks(&plan), ["unfinished"]);
     assert!(plan.steps.is_empty());
 }
@@ -209,7 +313,7 @@ fn a_migration_under_way_is_awaited() {
     assert_eq!(
         acts(&fleet.plan()),
         [
-            "await the migration of web from kvm1 to kvm2",
+            "await the migration of web from kvm1 to kvm2, which is in flight",
             "delete volume kvm1:default/web.qcow2",
             "remove the mark of web on kvm2"
         ]

@@ -143,6 +143,7 @@ fn differences(view: &View<'_>, vm: &VmName) -> Markup {
                 Difference::Pool { disk, is, wanted } => { dt { "pool of " (disk) } dd { (is) " → " b { (wanted) } } }
                 Difference::Network { mac, is, wanted } => { dt { "network of " (mac) } dd { (is) " → " b { (wanted) } } }
                 Difference::Unfinished { found } => { dt { "unfinished" } dd { (found) } }
+                Difference::InFlight { found } => { dt { "in flight" } dd { (found) } }
             }
         }
     }

@@ -147,6 +147,7 @@ fn differences(page: &mut Page<'_>, changes: &[&Change]) {
             Difference::Unfinished { found } => {
                 ("unfinished", vec![(Role::Warning, found.clone())])
             }
+            Difference::InFlight { found } => ("in flight", vec![(Role::Warning, found.clone())]),
         };
         page.entry(INDENT, label, &spans);
     }

@@ -1,0 +1,282 @@
+//! What an earlier apply left unfinished, and the one safe way out of each state.
+//!
+//! A mark in a VM's metadata says from where to where it was being moved and which volumes were created for that.
+//! Together with what the two hosts tell of the VM, that decides: `way_out` has the table. What is to be done becomes
+//! steps like any other, before all else that the plan does with the VM. Where no way out is safe, nothing is planned for
+//! that VM, and a finding says what was seen, how to look, and what to do; all other VMs go on.
+//!
+//! # Marks of other versions
+//!
+//! A mark that cannot be read, on either host, stops everything for its VM: whatever another version has begun, only that
+//! version knows how to finish.
+
+mod record;
+mod way_out;
+
+use std::collections::BTreeSet;
+
+use super::difference::Found;
+use crate::model::{HostName, MoveMark, VmName, VolumeRef};
+use crate::observed::{Observed, Reading, Vm};
+use crate::plan::{Action, Finding, Severity};
+use record::{Record, disk_only};
+use way_out::{Job, Side, Why, way_out};
+
+/// What an earlier apply left of one VM's move.
+#[derive(Debug, Clone)]
+pub(super) struct Remains<'a> {
+    /// Where the VM is once the prelude is done.
+    pub(super) host: &'a HostName,
+    /// The VM as read there.
+    pub(super) vm: &'a Vm,
+    /// What was found, in a sentence.
+    pub(super) found: String,
+    /// What must be done before anything else.
+    pub(super) prelude: Vec<Action>,
+    /// Volumes that the prelude removes.
+    pub(super) discarded: BTreeSet<VolumeRef>,
+    /// Bases at the destination that may be half-written.
+    pub(super) stale_bases: BTreeSet<VolumeRef>,
+    /// Whether the VM ran before the earlier apply.
+    pub(super) was_active: bool,
+    /// Whether it runs once the prelude is done.
+    pub(super) is_active_at_end: bool,
+    /// Whether the prelude must be through before the VM can be compared with the manifest again.
+    pub(super) is_under_way: bool,
+}
+
+fn mark_of(vm: &Vm) -> Option<&MoveMark> {
+    vm.detail.as_ref()?.mark.as_ref()
+}
+
+/// Nothing is left of any apply.
+fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
+    Remains {
+        host,
+        vm,
+        found: String::new(),
+        prelude: Vec::new(),
+        discarded: BTreeSet::new(),
+        stale_bases: BTreeSet::new(),
+        was_active: vm.power.is_active(),
+        is_active_at_end: vm.power.is_active(),
+        is_under_way: false,
+    }
+}
+
+/// Finds out what is left of an earlier apply's move of this VM.
+pub(super) fn remains<'a>(
+    observed: &'a Observed,
+    paused: &BTreeSet<(HostName, VmName)>,
+    name: &'a VmName,
+    found: &Found<'a>,
+) -> Result<Remains<'a>, Box<Finding>> {
+    if let Some(finding) = unreadable(name, found) {
+        return Err(Box::new(finding));
+    }
+    let mut marks = found.places.iter().filter_map(|(_, vm)| mark_of(vm));
+    let (host, vm) = found.places[0];
+    let Some(mark) = marks.next() else {
+        return Ok(untouched(host, vm));
+    };
+    let source = host_of(observed, name, &mark.from_uuid, &mark.from)?;
+    let destination = host_of(observed, name, &mark.to_uuid, &mark.to)?;
+    let case = Case {
+        name,
+        mark,
+        source,
+        destination,
+    };
+    if marks.any(|other| !is_of_one_move(mark, other)) {
+        return Err(Box::new(case.finding(
+            source,
+            "the marks of the two hosts tell of different moves".to_owned(),
+            "see both with `virsh metadata --uri https://domicile.dev/xmlns/move/1`; when it is known which copy is right, \
+             remove the definition of the other, then plan again",
+        )));
+    }
+    let strange = |(host, _): &&(&HostName, &Vm)| *host != source && *host != destination;
+    if let Some((host, _)) = found.places.iter().find(strange) {
+        return Err(Box::new(case.finding(
+            host,
+            format!("it is on {host}, which its mark does not name"),
+            "somebody has moved it since; bring it back, or remove the mark when nothing of that move is left \
+             (`virsh metadata --uri https://domicile.dev/xmlns/move/1 --remove`), then plan again",
+        )));
+    }
+    let place = |wanted: &HostName| {
+        let mut places = found.places.iter();
+        places.find(|(host, _)| *host == wanted).map(|(_, vm)| *vm)
+    };
+    let (here, there) = (place(source), place(destination));
+    let mut remains = if source == destination {
+        match Job::of(here, None) {
+            Job::Migration => return Err(Box::new(case.stop(here, None, Why::Strange))),
+            Job::None | Job::Other => disk_only(observed, name, mark, host, vm),
+        }
+    } else {
+        let complete = there.and_then(mark_of).is_some_and(|mark| mark.complete);
+        let way = way_out(
+            Side::of(here),
+            Side::of(there),
+            complete,
+            Job::of(here, there),
+        );
+        let record = Record {
+            observed,
+            name,
+            mark,
+            source,
+            destination,
+        };
+        record
+            .taking(way, here, there)
+            .map_err(|why| Box::new(case.stop(here, there, why)))?
+    };
+    for (host, _) in paused.iter().filter(|(_, vm)| vm == name) {
+        let end = Action::Destroy {
+            host: host.clone(),
+            vm: name.clone(),
+            runs_on: None,
+        };
+        remains.prelude.insert(0, end);
+    }
+    Ok(remains)
+}
+
+/// Whether two marks were written for one move; one of them may have learned more since.
+fn is_of_one_move(one: &MoveMark, other: &MoveMark) -> bool {
+    let ends = |mark: &MoveMark| (mark.from_uuid.clone(), mark.to_uuid.clone());
+    ends(one) == ends(other)
+        && one.source_volumes == other.source_volumes
+        && one.created_volumes == other.created_volumes
+}
+
+/// A mark of another version, or a broken one, wherever it is.
+fn unreadable(name: &VmName, found: &Found<'_>) -> Option<Finding> {
+    let (host, why) = found.places.iter().find_map(|(host, vm)| {
+        let why = vm.detail.as_ref()?.unreadable_mark.as_ref()?;
+        Some((*host, why))
+    })?;
+    Some(Finding {
+        severity: Severity::Blocks,
+        code: "unreadable-mark".into(),
+        vm: Some(name.clone()),
+        host: Some(host.clone()),
+        message: format!(
+            "its metadata on {host} has a mark of an apply that cannot be read: {why}"
+        ),
+        remedy: "finish that apply with the version of Domicile that began it".into(),
+    })
+}
+
+fn host_of<'a>(
+    observed: &'a Observed,
+    vm: &VmName,
+    uuid: &str,
+    named: &HostName,
+) -> Result<&'a HostName, Box<Finding>> {
+    let by_uuid = observed
+        .reached()
+        .find(|(_, host)| host.uuid == uuid)
+        .map(|(name, _)| name);
+    by_uuid.ok_or_else(|| {
+        let silent = observed.hosts.values().any(|reading| matches!(reading, Reading::Unreachable { .. }));
+        let hint = if silent { "make the hosts reachable that could not be read" } else { "add it to the manifest" };
+        Box::new(Finding {
+            severity: Severity::Blocks,
+            code: "unfinished".into(),
+            vm: Some(vm.clone()),
+            host: Some(named.clone()),
+            message: format!("an earlier apply left its move unfinished, and {named} (host UUID {uuid}), which took part, is not among the hosts that were read"),
+            remedy: hint.into(),
+        })
+    })
+}
+
+/// A VM with a mark, for telling people why nothing is done with it.
+struct Case<'c> {
+    name: &'c VmName,
+    mark: &'c MoveMark,
+    source: &'c HostName,
+    destination: &'c HostName,
+}
+
+impl Case<'_> {
+    fn finding(&self, host: &HostName, saw: String, remedy: &str) -> Finding {
+        let (from, to) = (&self.mark.from, &self.mark.to);
+        Finding {
+            severity: Severity::Blocks,
+            code: "unfinished".into(),
+            vm: Some(self.name.clone()),
+            host: Some(host.clone()),
+            message: format!(
+                "an earlier apply left its move from {from} to {to} unfinished: {saw}"
+            ),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    /// What was seen, how to look, and what to do.
+    fn stop(&self, here: Option<&Vm>, there: Option<&Vm>, why: Why) -> Finding {
+        let Self {
+            name,
+            source,
+            destination,
+            ..
+        } = self;
+        let on = |host: &HostName, vm: Option<&Vm>| match vm {
+            Some(vm) => format!("{} on {host}", vm.power.in_words()),
+            None => format!("not on {host}"),
+        };
+        let seen = format!("it is {} and {}", on(source, here), on(destination, there));
+        let look = format!("`virsh domstate --reason {name}` and its console on both hosts");
+        let (means, remedy) = match why {
+            Why::Torn => (
+                "its post-copy migration broke, and its memory lies on both",
+                "end it on neither side, that would lose it; when the hosts reach each other again, run `virsh migrate` \
+                 with the same options and --postcopy --postcopy-resume"
+                    .to_owned(),
+            ),
+            Why::Strange => (
+                "a migration of it runs that is not the one that its mark tells of",
+                format!("see `virsh domjobinfo {name}` on {source}; wait for its end, or end it with `virsh domjobabort`, then plan again"),
+            ),
+            Why::Busy => (
+                "another job runs on it",
+                format!("see `virsh domjobinfo {name}`, wait for its end, then plan again"),
+            ),
+            Why::Between => (
+                "libvirt is between two steps of a migration",
+                format!("plan again in a minute; if it stays so, look at {look}"),
+            ),
+            Why::Crashed => (
+                "the guest has crashed",
+                format!("look at {look}, then destroy or reset it, and plan again"),
+            ),
+            Why::Twice => (
+                "it may run twice",
+                format!("look at {look}; end the one that is wrong with `virsh destroy`, then plan again; Domicile will not choose"),
+            ),
+            Why::Unsure => (
+                "nobody can tell whether it is whole there",
+                format!("look at {look}; where it is whole, `virsh resume` it, then plan again"),
+            ),
+            Why::Gone => (
+                "no host that its mark names has it",
+                format!("look for {name} on every host (`virsh list --all`), define it where its disks are, then plan again"),
+            ),
+        };
+        let is_job = matches!(why, Why::Strange | Why::Busy);
+        let host = if here.is_some() { source } else { destination };
+        let finding = self.finding(host, format!("{seen}; {means}"), &remedy);
+        Finding {
+            code: if is_job {
+                "job-active".into()
+            } else {
+                finding.code
+            },
+            ..finding
+        }
+    }
+}

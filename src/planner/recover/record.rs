@@ -1,0 +1,312 @@
+//! A way out to the acts that take it.
+
+use std::collections::BTreeSet;
+
+use super::Remains;
+use super::way_out::{WayOut, Why};
+use crate::model::{BackingLayer, HostName, MoveMark, PoolName, VmName, VolumeName, VolumeRef};
+use crate::observed::{Disk, Observed, Vm};
+use crate::plan::Action;
+
+/// A VM with a mark, and the hosts that the mark names.
+pub(super) struct Record<'a, 'm> {
+    pub(super) observed: &'a Observed,
+    pub(super) name: &'a VmName,
+    pub(super) mark: &'m MoveMark,
+    pub(super) source: &'a HostName,
+    pub(super) destination: &'a HostName,
+}
+
+fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
+    let at = |(pool, volume): &(_, _)| VolumeRef {
+        host: host.clone(),
+        pool: Clone::clone(pool),
+        volume: Clone::clone(volume),
+    };
+    volumes.iter().map(at).collect()
+}
+
+impl<'a> Record<'a, '_> {
+    /// What a way out comes to; or why there is none.
+    pub(super) fn taking(
+        &self,
+        way: WayOut,
+        here: Option<&'a Vm>,
+        there: Option<&'a Vm>,
+    ) -> Result<Remains<'a>, Why> {
+        match (way, here, there) {
+            (WayOut::Await, Some(here), _) => Ok(self.awaiting(here)),
+            (WayOut::Forward { ends_source }, here, Some(there)) => {
+                let mut remains = self.forward(here, there);
+                if ends_source {
+                    let end = self.end(self.source, self.destination);
+                    remains.prelude.insert(0, end);
+                }
+                Ok(remains)
+            }
+            (
+                WayOut::Back {
+                    ends_destination,
+                    resumes,
+                },
+                Some(here),
+                there,
+            ) => {
+                let mut remains = self.back(here, there, resumes);
+                if ends_destination {
+                    let end = self.end(self.destination, self.source);
+                    remains.prelude.insert(0, end);
+                }
+                Ok(remains)
+            }
+            (WayOut::Stop(why), ..) => Err(why),
+            // What a way out names is there.
+            _ => Err(Why::Gone),
+        }
+    }
+
+    /// Ends an instance that stands still, since the VM runs on the other host.
+    fn end(&self, host: &HostName, runs_on: &HostName) -> Action {
+        Action::Destroy {
+            host: host.clone(),
+            vm: self.name.clone(),
+            runs_on: Some(runs_on.clone()),
+        }
+    }
+
+    /// Whether any VM at the destination was seen to stand on the base; then its copy was complete.
+    fn is_base_used(&self, base: &VolumeRef) -> bool {
+        let on_it = |disk: &Disk| {
+            let layer = |layer: &BackingLayer| {
+                layer.volume.as_ref() == Some(&(base.pool.clone(), base.volume.clone()))
+            };
+            disk.backing.iter().any(layer)
+        };
+        let vms = self
+            .observed
+            .host(&base.host)
+            .into_iter()
+            .flat_map(|host| host.vms.values());
+        vms.filter_map(|vm| vm.detail.as_ref())
+            .any(|detail| detail.disks.iter().any(on_it))
+    }
+
+    fn exists(&self, volume: &VolumeRef) -> bool {
+        self.observed.volume(volume).is_some()
+    }
+
+    /// Removes the source's volumes, each only where its counterpart is there.
+    fn remove_originals(&self) -> Vec<Action> {
+        let originals = at(self.source, &self.mark.source_volumes);
+        let copies = at(self.destination, &self.mark.created_volumes);
+        let pairs = originals
+            .into_iter()
+            .zip(copies)
+            .filter(|(original, _)| self.exists(original));
+        pairs
+            .map(|(original, copy)| Action::DeleteVolume {
+                seen_by: vec![original.host.clone()],
+                at: original,
+                replaced_by: Some(copy),
+                only_if_unused: false,
+            })
+            .collect()
+    }
+
+    /// What was made at the source to be carried in place of its volumes, and is still there.
+    fn temporaries(&self) -> impl Iterator<Item = VolumeRef> {
+        let all = at(self.source, &self.mark.temporary_volumes).into_iter();
+        all.filter(|volume| self.exists(volume))
+    }
+
+    fn forward(&self, here: Option<&'a Vm>, there: &'a Vm) -> Remains<'a> {
+        let mut prelude = Vec::new();
+        let starts = self.mark.was_active && !there.power.is_active();
+        if starts {
+            prelude.push(Action::Start {
+                host: self.destination.clone(),
+                vm: self.name.clone(),
+                not_active_on: vec![self.source.clone()],
+            });
+        }
+        if here.is_some() {
+            prelude.push(Action::Undefine {
+                host: self.source.clone(),
+                vm: self.name.clone(),
+                kept_by: self.destination.clone(),
+            });
+        }
+        prelude.extend(self.temporaries().map(|volume| discard(&volume)));
+        prelude.extend(self.remove_originals());
+        prelude.push(Action::Unmark {
+            host: self.destination.clone(),
+            vm: self.name.clone(),
+        });
+        Remains {
+            host: self.destination,
+            vm: there,
+            found: format!(
+                "an earlier apply moved it from {} to {} and left the rest undone",
+                self.source, self.destination
+            ),
+            prelude,
+            discarded: BTreeSet::new(),
+            stale_bases: BTreeSet::new(),
+            was_active: self.mark.was_active,
+            is_active_at_end: there.power.is_active() || starts,
+            is_under_way: false,
+        }
+    }
+
+    fn back(&self, here: &'a Vm, there: Option<&'a Vm>, resumes: bool) -> Remains<'a> {
+        let mut prelude = Vec::new();
+        if resumes {
+            prelude.push(Action::Resume {
+                host: self.source.clone(),
+                vm: self.name.clone(),
+                not_active_on: vec![self.destination.clone()],
+            });
+        }
+        if there.is_some() {
+            prelude.push(Action::Undefine {
+                host: self.destination.clone(),
+                vm: self.name.clone(),
+                kept_by: self.source.clone(),
+            });
+        }
+        let mut discarded = BTreeSet::new();
+        let created = at(self.destination, &self.mark.created_volumes).into_iter();
+        let created = created.filter(|volume| self.exists(volume));
+        for volume in created.chain(self.temporaries()) {
+            prelude.push(discard(&volume));
+            discarded.insert(volume);
+        }
+        let bases = at(self.destination, &self.mark.created_bases);
+        let stale_bases = bases
+            .into_iter()
+            .filter(|base| self.exists(base) && !self.is_base_used(base))
+            .collect();
+        prelude.push(Action::Unmark {
+            host: self.source.clone(),
+            vm: self.name.clone(),
+        });
+        Remains {
+            host: self.source,
+            vm: here,
+            found: format!(
+                "an earlier apply began to move it from {} to {}",
+                self.source, self.destination
+            ),
+            prelude,
+            discarded,
+            stale_bases,
+            was_active: self.mark.was_active,
+            is_active_at_end: here.power.is_active(),
+            is_under_way: false,
+        }
+    }
+
+    fn awaiting(&self, here: &'a Vm) -> Remains<'a> {
+        let mut prelude = vec![Action::AwaitMigration {
+            vm: self.name.clone(),
+            from: self.source.clone(),
+            to: self.destination.clone(),
+        }];
+        if self.mark.cold {
+            prelude.push(Action::Destroy {
+                host: self.destination.clone(),
+                vm: self.name.clone(),
+                runs_on: None,
+            });
+            if self.mark.was_active {
+                prelude.push(Action::Start {
+                    host: self.destination.clone(),
+                    vm: self.name.clone(),
+                    not_active_on: vec![self.source.clone()],
+                });
+            }
+        }
+        prelude.extend(self.remove_originals());
+        prelude.push(Action::Unmark {
+            host: self.destination.clone(),
+            vm: self.name.clone(),
+        });
+        Remains {
+            host: self.destination,
+            vm: here,
+            found: format!(
+                "an earlier apply began its migration from {} to {}, which is under way",
+                self.source, self.destination
+            ),
+            prelude,
+            discarded: BTreeSet::new(),
+            stale_bases: BTreeSet::new(),
+            was_active: self.mark.was_active,
+            is_active_at_end: self.mark.was_active,
+            is_under_way: true,
+        }
+    }
+}
+
+fn discard(volume: &VolumeRef) -> Action {
+    Action::DeleteVolume {
+        seen_by: vec![volume.host.clone()],
+        at: volume.clone(),
+        replaced_by: None,
+        only_if_unused: false,
+    }
+}
+
+/// A move of disks on one host: each disk is where it was or where it was going, and the other volume goes.
+pub(super) fn disk_only<'a>(
+    observed: &'a Observed,
+    name: &'a VmName,
+    mark: &MoveMark,
+    host: &'a HostName,
+    vm: &'a Vm,
+) -> Remains<'a> {
+    let uses = |volume: &VolumeRef| {
+        vm.detail.as_ref().is_some_and(|detail| {
+            let same = |disk: &Disk| {
+                disk.volume.as_ref() == Some(&(volume.pool.clone(), volume.volume.clone()))
+            };
+            detail.disks.iter().any(same)
+        })
+    };
+    let mut prelude = Vec::new();
+    let mut discarded = BTreeSet::new();
+    let pairs = at(host, &mark.source_volumes)
+        .into_iter()
+        .zip(at(host, &mark.created_volumes));
+    for (original, copy) in pairs {
+        let (gone, kept) = if uses(&copy) {
+            (original, Some(copy))
+        } else {
+            (copy, None)
+        };
+        if observed.volume(&gone).is_some() && !uses(&gone) {
+            discarded.insert(gone.clone());
+            prelude.push(Action::DeleteVolume {
+                seen_by: vec![host.clone()],
+                at: gone,
+                replaced_by: kept,
+                only_if_unused: false,
+            });
+        }
+    }
+    prelude.push(Action::Unmark {
+        host: host.clone(),
+        vm: name.clone(),
+    });
+    Remains {
+        host,
+        vm,
+        found: format!("an earlier apply began to move its disks on {host}"),
+        prelude,
+        discarded,
+        stale_bases: BTreeSet::new(),
+        was_active: vm.power.is_active(),
+        is_active_at_end: vm.power.is_active(),
+        is_under_way: false,
+    }
+}
