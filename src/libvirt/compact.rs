@@ -9,6 +9,7 @@
 
 use super::context::Context;
 use super::failure::Failure;
+use super::mark;
 use super::stream::{Piece, Reader};
 use super::usage;
 use super::volume::{Pool, Volume};
@@ -44,7 +45,8 @@ pub(super) fn compact(
     usage::expect_no_writer(&connection, &facts.path)?;
     let pool = Pool::find(&connection, &spec.at.pool)?;
     context.expect_not_cancelled()?;
-    let made = pool.create_from(spec, &original)?;
+    let claim = |is_made| mark::note(context, spec, is_made);
+    let made = pool.create_from(spec, &original, &claim)?;
     // Nobody may have begun to write to the original while it was read.
     match usage::expect_no_writer(&connection, &facts.path).and_then(|()| made.facts()) {
         Ok(copy) if facts.backing.is_none() => {

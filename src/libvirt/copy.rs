@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::context::Context;
 use super::error::CallError;
 use super::failure::Failure;
+use super::mark;
 use super::stream::{Piece, Reader, Writer};
 use super::usage;
 use super::volume::{Pool, Volume};
@@ -47,6 +48,7 @@ pub(super) fn copy(
     pool.expect_room(facts.allocation)?;
     context.expect_not_cancelled()?;
     let made = pool.create(spec, Some(facts.physical))?;
+    mark::note_made(context, spec, &made)?;
     let filled = fill(context, &source, original, &facts, &destination, &made).and_then(|sent| {
         pool.refresh()?;
         made.prove(spec)?;

@@ -5,9 +5,11 @@ use virt_sys as sys;
 use super::context::Context;
 use super::domain::Guest;
 use super::failure::Failure;
+use super::volume::Volume;
 use crate::definition::{self, Mark};
 use crate::hypervisor::Outcome;
 use crate::model::{HostName, MoveMark, VmName};
+use crate::plan::{Owner, VolumeSpec};
 
 const ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT.cast_signed();
 
@@ -38,6 +40,34 @@ pub(super) fn write(
     }
     let why = format!("the mark written to {vm} reads back differently");
     Err(Failure::on(host, why))
+}
+
+/// Says in its owner's mark that a volume was made, or that it was not after all. Only what is noted is ours to remove
+/// for whoever finds it later.
+pub(super) fn note(context: &Context, spec: &VolumeSpec, is_made: bool) -> Result<(), Failure> {
+    let Owner { host, vm } = &spec.owner;
+    let guest = Guest::get(&context.work(host)?, vm)?;
+    let Mark::Read(mut mark) = read(&guest)? else {
+        let why = format!(
+            "{vm} has no mark of its move that could say whose {} is",
+            spec.at
+        );
+        return Err(Failure::on(host, why).with_help("Plan again."));
+    };
+    if !mark.note(&spec.at, is_made) {
+        let why = format!("the mark of {vm} does not name {}", spec.at);
+        return Err(Failure::on(host, why).with_help("Plan again."));
+    }
+    write(context, host, vm, &mark).map(drop)
+}
+
+/// Notes a volume that this step has just made, or removes it: nobody could tell later that it is ours.
+pub(super) fn note_made(
+    context: &Context,
+    spec: &VolumeSpec,
+    made: &Volume,
+) -> Result<(), Failure> {
+    note(context, spec, true).map_err(|failure| made.removed_after(failure))
 }
 
 /// Says in the mark of a VM that its move is a cold one from now on, so that whoever finds it off knows what to do.
@@ -197,6 +227,8 @@ mod tests {
             created_volumes: vec![],
             created_bases: vec![],
             temporary_volumes: vec![],
+            made: Vec::new(),
+            made_at_source: Vec::new(),
         };
         let vm = VmName::new("test").unwrap();
         write(&context, &name, &vm, &mark).unwrap();

@@ -122,6 +122,7 @@ fn create(context: &Context, spec: &VolumeSpec) -> Result<Outcome, Failure> {
     let connection = context.work(&spec.at.host)?;
     let pool = Pool::fresh(&connection, &spec.at.pool)?;
     context.expect_not_cancelled()?;
-    pool.create(spec, None)?;
+    let made = pool.create(spec, None)?;
+    mark::note_made(context, spec, &made)?;
     Ok(Outcome::default())
 }

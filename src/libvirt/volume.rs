@@ -178,29 +178,50 @@ impl Pool {
     }
 
     /// Creates the volume from what a guest reads of another one on the same host, and proves that it is what was
-    /// asked for; else removes it again. Returns when all is written.
+    /// asked for; else removes it again. Returns when all is written. `claim` is told of it before libvirt is called,
+    /// since that call may outlive this process, and when nothing was made.
     pub(super) fn create_from(
         &self,
         spec: &VolumeSpec,
         original: &Volume,
+        claim: &dyn Fn(bool) -> Result<(), Failure>,
     ) -> Result<Volume, Failure> {
         let name = &spec.at.volume;
         if self.volume(name)?.is_some() {
             return Err(already_there(spec));
         }
+        claim(true)?;
+        let made = self.convert(spec, original);
+        let is_there = || matches!(self.volume(name), Ok(Some(_)));
+        match made {
+            Ok(Some(volume)) => Ok(volume),
+            // Somebody else made it just now.
+            Ok(None) => {
+                claim(false)?;
+                Err(already_there(spec))
+            }
+            Err(failure) if is_there() => Err(failure),
+            Err(failure) => match claim(false) {
+                Ok(()) => Err(failure),
+                Err(error) => Err(failure.and(error.why())),
+            },
+        }
+    }
+
+    /// `None`: a volume of that name is there.
+    fn convert(&self, spec: &VolumeSpec, original: &Volume) -> Result<Option<Volume>, Failure> {
+        let name = &spec.at.volume;
         let xml = volume_xml::of_new(spec, Bytes::ZERO);
         let created = self
             .connection
             .lasting(|_| StorageVol::create_xml_from(&self.handle, &xml, &original.handle, 0));
         let volume = match created {
             Ok(volume) => self.wrapped(volume, name),
-            Err(error) if error.is(sys::VIR_ERR_STORAGE_VOL_EXIST) => {
-                return Err(already_there(spec));
-            }
+            Err(error) if error.is(sys::VIR_ERR_STORAGE_VOL_EXIST) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         match volume.prove(spec) {
-            Ok(()) => Ok(volume),
+            Ok(()) => Ok(Some(volume)),
             Err(failure) => Err(volume.removed_after(failure)),
         }
     }
@@ -323,6 +344,10 @@ mod tests {
 
     fn wanted() -> VolumeSpec {
         VolumeSpec {
+            owner: crate::plan::Owner {
+                host: HostName::new("kvm2").unwrap(),
+                vm: crate::model::VmName::new("web").unwrap(),
+            },
             at: VolumeRef {
                 host: HostName::new("kvm1").unwrap(),
                 pool: PoolName::new("fast").unwrap(),

@@ -150,6 +150,10 @@ mod tests {
     #[test]
     fn what_is_to_be_created_reads_back_as_asked_for() {
         let spec = VolumeSpec {
+            owner: crate::plan::Owner {
+                host: HostName::new("kvm1").unwrap(),
+                vm: crate::model::VmName::new("web").unwrap(),
+            },
             at: VolumeRef {
                 host: HostName::new("kvm1").unwrap(),
                 pool: PoolName::new("fast").unwrap(),

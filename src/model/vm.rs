@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HostName, MacAddress, PoolName, VolumeName};
+use super::{HostName, MacAddress, PoolName, VolumeName, VolumeRef};
 
 /// Whether the guest's code is being executed, from libvirt's `virDomainState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -177,22 +177,47 @@ pub struct MoveMark {
     pub complete: bool,
     /// Volumes at the source which the move empties and which are removed at its end.
     pub source_volumes: Vec<(PoolName, VolumeName)>,
-    /// The volume at the destination for each of `source_volumes`, in the same order. Until the move ends they are
-    /// ours to remove.
+    /// The volume at the destination for each of `source_volumes`, in the same order: what the move means to make.
     pub created_volumes: Vec<(PoolName, VolumeName)>,
-    /// Bases copied for this move; complete or not, they are ours until the move ends.
+    /// Bases that the move means to copy.
     pub created_bases: Vec<(PoolName, VolumeName)>,
-    /// Volumes that the move makes at the source to carry them in place of others; complete or not, they are ours and
-    /// go before the move ends. Left out where there are none, which is what earlier versions can read.
+    /// Volumes that the move means to make at the source to carry them in place of others; they go before it ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub temporary_volumes: Vec<(PoolName, VolumeName)>,
+    /// Those of `created_volumes` and `created_bases` that are known to have been made by us; only these are ours to
+    /// remove, complete or not. What is only meant may have been made by somebody else meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<(PoolName, VolumeName)>,
+    /// The same of `temporary_volumes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_at_source: Vec<(PoolName, VolumeName)>,
 }
 
 impl MoveMark {
-    /// The layout that this version of Domicile writes.
-    pub const VERSION: u32 = 1;
-    /// The XML namespace of the metadata element.
+    /// The layout that this version of Domicile writes, and the only one that it reads. Every change of the layout,
+    /// also a new field, is another version.
+    pub const VERSION: u32 = 2;
+    /// The XML namespace of the metadata element. It never changes: by it every version finds the marks of all others.
     pub const NAMESPACE: &'static str = "https://domicile.dev/xmlns/move/1";
     /// The prefix under which libvirt stores the element.
     pub const PREFIX: &'static str = "domicile";
+
+    /// Takes note that the move has made a volume, or that it has not after all. False where the move does not mean to
+    /// make it.
+    pub fn note(&mut self, at: &VolumeRef, is_made: bool) -> bool {
+        let volume = (at.pool.clone(), at.volume.clone());
+        let mut meant = self.created_volumes.iter().chain(&self.created_bases);
+        let noted = if at.host == self.to && meant.any(|it| *it == volume) {
+            &mut self.made
+        } else if at.host == self.from && self.temporary_volumes.contains(&volume) {
+            &mut self.made_at_source
+        } else {
+            return false;
+        };
+        noted.retain(|it| *it != volume);
+        if is_made {
+            noted.push(volume);
+        }
+        true
+    }
 }

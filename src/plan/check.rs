@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{HostName, Millis, VmName, VolumeRef};
 
-use super::{Action, Plan, Resource, Step, StepId, Why};
+use super::{Action, Plan, Resource, Step, StepId, VolumeSpec, Why};
 
 /// Something wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -214,11 +214,15 @@ impl<'a> Replay<'a> {
         )
     }
 
-    fn is_named(&self, id: StepId, volume: &VolumeRef) -> bool {
+    fn is_named(&self, id: StepId, spec: &VolumeSpec) -> bool {
+        let (volume, owner) = (&spec.at, &spec.owner);
         self.any_before(id, |action| {
-            let Action::Mark { mark, .. } = action else {
+            let Action::Mark { mark, host, vm, .. } = action else {
                 return false;
             };
+            if (host, vm) != (&owner.host, &owner.vm) {
+                return false;
+            }
             let same = |(pool, name): &(_, _)| *pool == volume.pool && *name == volume.volume;
             let mut ours = mark.created_volumes.iter().chain(&mark.created_bases);
             let mut passing = mark.temporary_volumes.iter();
@@ -267,8 +271,8 @@ impl<'a> Replay<'a> {
             )),
             Action::CreateVolume { spec }
             | Action::CopyVolume { spec, .. }
-            | Action::CompactVolume { spec, .. } => (!self.is_named(id, &spec.at))
-                .then(|| format!("{} is made before a mark names it", spec.at)),
+            | Action::CompactVolume { spec, .. } => (!self.is_named(id, spec))
+                .then(|| format!("{} is made before its owner's mark names it", spec.at)),
             Action::DeleteVolume {
                 at,
                 replaced_by: Some(copy),

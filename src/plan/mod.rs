@@ -17,8 +17,8 @@ pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
 pub use step::{
-    Action, ColdRung, CopyMode, Dependency, Forecast, MigrationOptions, Step, StepId, VolumeSpec,
-    Why,
+    Action, ColdRung, CopyMode, Dependency, Forecast, MigrationOptions, Owner, Step, StepId,
+    VolumeSpec, Why,
 };
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};

@@ -81,9 +81,20 @@ pub struct Forecast {
     pub downtime: Millis,
 }
 
+/// The VM whose mark says that a volume was made for its move, and by that whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The host where the VM is while the volume is made.
+    pub host: HostName,
+    /// The VM.
+    pub vm: VmName,
+}
+
 /// What a new volume is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeSpec {
+    /// Whose mark takes note that it was made; nothing else proves that it is ours to remove.
+    pub owner: Owner,
     /// Where.
     pub at: VolumeRef,
     /// Absolute path that it must turn out to have.
@@ -179,7 +190,8 @@ pub enum Action {
         vm: VmName,
     },
     /// Creates an empty volume. Before: the pool is refreshed and active, no volume or file of that name exists.
-    /// After: it exists at the path and of the size, format and backing that are named.
+    /// After: it exists at the path and of the size, format and backing that are named, and its owner's mark says that
+    /// we made it. The same is true of everything else that makes a volume.
     CreateVolume {
         /// What it is.
         spec: VolumeSpec,

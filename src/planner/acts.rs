@@ -8,7 +8,8 @@ use crate::definition;
 use crate::desired::{Driver, Method, OnStall};
 use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
-    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, Slot, VolumeSpec,
+    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Owner, Seen, Slot,
+    VolumeSpec,
 };
 use crate::rules;
 
@@ -222,6 +223,7 @@ fn specs<'a>(intent: &'a Intent<'_>) -> Vec<(&'a DiskPlacement, VolumeSpec)> {
         Some((
             disk,
             VolumeSpec {
+                owner: owner(intent),
                 at,
                 path,
                 format,
@@ -236,6 +238,14 @@ fn specs<'a>(intent: &'a Intent<'_>) -> Vec<(&'a DiskPlacement, VolumeSpec)> {
         .filter(|disk| disk.carry.is_copied())
         .filter_map(spec)
         .collect()
+}
+
+/// Whose mark says what was made for this move.
+pub(super) fn owner(intent: &Intent<'_>) -> Owner {
+    Owner {
+        host: intent.way.from.clone(),
+        vm: intent.name.clone(),
+    }
 }
 
 fn base_format(intent: &Intent<'_>, disk: &DiskPlacement) -> Option<VolumeFormat> {
@@ -394,6 +404,14 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
         temporary_volumes: copied()
             .filter_map(|disk| disk.carry.via().map(names))
             .collect(),
+        // What an earlier apply has made and left half-written stays ours until it is written anew.
+        made: copied()
+            .filter_map(|disk| match &disk.carry {
+                Carry::Thin { base_to, .. } if stale.contains(base_to) => Some(names(base_to)),
+                _ => None,
+            })
+            .collect(),
+        made_at_source: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::place::{Way, detail_of, differences, unknown_disks};
 use super::recover::{self, Remains};
 use crate::definition::{self, DefinitionError, Rewrite};
 use crate::desired::{self, ColdCopy, Desired, Method};
-use crate::model::{DiskTarget, HostName, Interface, VmName};
+use crate::model::{DiskTarget, HostName, Interface, VmName, VolumeRef};
 use crate::observed::{Host, Observed, VmDetail};
 use crate::plan::{Difference, Finding, MoveKind, Severity};
 use crate::rules::{self, Case, Effect, Verdict};
@@ -83,6 +83,21 @@ pub(super) fn decide<'a>(
             Difference::Unfinished { found }
         });
     }
+    let leftover = |at: &VolumeRef| Finding {
+        severity: Severity::Note,
+        ..blocked(
+            name,
+            "unproven-leftover",
+            Some(&at.host),
+            format!(
+                "{at} may be left of an earlier apply's move, and nothing proves that it may go"
+            ),
+            "if nothing needs it, remove it by hand (`virsh vol-delete`); Domicile removes only what is proven to be its own",
+        )
+    };
+    decision
+        .findings
+        .extend(remains.unproven.iter().map(leftover));
     let (from, vm) = (remains.host, remains.vm);
     let Some(detail) = detail_of(vm) else {
         decision.findings.push(blocked(

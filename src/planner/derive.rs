@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::acts::{actions, delete, slots};
+use super::acts::{actions, delete, owner, slots};
 use super::estimate::forecast;
 use super::intent::Intent;
 use super::room;
@@ -304,6 +304,7 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
         Action::VerifyVolume { from, to }
     } else {
         let spec = VolumeSpec {
+            owner: owner(intent),
             path: intent.way.path_of(base_to)?,
             at: to,
             format: layer.format.clone(),

@@ -124,6 +124,16 @@ pub(super) const RULES: &[Rule] = &[
         ],
     ),
     rule(
+        "unproven-leftover",
+        "a volume may be left of an earlier apply",
+        NOTE,
+        [
+            "An apply names in the VM's mark what it means to make, and notes what it has made. A volume that was meant and not noted may be ours, from an apply that died in that instant, or somebody else's. It is not removed.",
+            "Look at it, and remove it by hand if nothing needs it.",
+            "Domicile, the mark of a move",
+        ],
+    ),
+    rule(
         "reading-incomplete",
         "a part of a host could not be read",
         &[Effect::Blocks, Effect::Note],

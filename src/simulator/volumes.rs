@@ -4,7 +4,7 @@ use super::images::Image;
 use super::world::{Refusal, World};
 use crate::model::{Bytes, HostName, VolumeRef};
 use crate::observed::{Volume, VolumeDetail};
-use crate::plan::VolumeSpec;
+use crate::plan::{Owner, VolumeSpec};
 
 /// Bytes that a volume occupies, where the reading knows.
 pub(super) fn allocation(volume: &Volume) -> Bytes {
@@ -37,8 +37,19 @@ impl World {
         Ok(())
     }
 
-    /// Makes a volume that holds nothing yet.
+    /// Makes a volume that holds nothing yet, and notes it in its owner's mark.
     pub(super) fn create(&mut self, spec: &VolumeSpec) {
+        let Owner { host, vm } = &spec.owner;
+        let mark = self
+            .detail(host, vm)
+            .ok()
+            .and_then(|detail| detail.mark.clone());
+        if let Some(mut mark) = mark
+            && mark.note(&spec.at, true)
+        {
+            // A mark that was read can be written.
+            let _ = self.set_mark(host, vm, Some(mark));
+        }
         let at = &spec.at;
         let store = self.store(&at.host, &at.pool);
         for (host, pool) in self.pools_on(&store) {

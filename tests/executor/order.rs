@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 
 use domicile::apply::{CancelHandle, Happening, Options, run};
 use domicile::model::{Bytes, Millis, VolumeFormat, VolumeName, VolumeRef};
-use domicile::plan::{Action, Dependency, Forecast, Plan, Slot, Step, StepId, VolumeSpec, Why};
+use domicile::plan::{
+    Action, Dependency, Forecast, Owner, Plan, Slot, Step, StepId, VolumeSpec, Why,
+};
 use domicile::simulator::{Simulator, Timing};
 
 use super::{Applied, cold_move};
@@ -28,6 +30,10 @@ fn copies(count: usize, places: u32) -> (Fleet, Plan) {
                 ..at("web.qcow2".into())
             },
             spec: VolumeSpec {
+                owner: Owner {
+                    host: host_name("kvm1"),
+                    vm: vm_name("web"),
+                },
                 at: at(format!("{number}.qcow2")),
                 path: format!("/srv/fast/{number}.qcow2"),
                 format: VolumeFormat::Qcow2,

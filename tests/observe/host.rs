@@ -158,6 +158,8 @@ fn snapshots_and_what_an_earlier_move_left_are_found() {
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
         temporary_volumes: Vec::new(),
+        made: Vec::new(),
+        made_at_source: Vec::new(),
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     let json = serde_json::to_string(&mark).unwrap();

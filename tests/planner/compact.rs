@@ -89,7 +89,8 @@ fn the_checker_wants_the_copy_named_in_the_mark_and_gone_before_the_mark() {
     }
     let told = violations(&unnamed);
     assert!(
-        told.iter().any(|what| what.contains("before a mark")),
+        told.iter()
+            .any(|what| what.contains("before its owner's mark")),
         "{told:?}"
     );
     let mut left = plan.clone();

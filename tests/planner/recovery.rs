@@ -18,9 +18,11 @@ fn mark() -> MoveMark {
         cold: false,
         complete: false,
         source_volumes: vec![volume.clone()],
-        created_volumes: vec![volume],
+        created_volumes: vec![volume.clone()],
         created_bases: Vec::new(),
         temporary_volumes: Vec::new(),
+        made: vec![volume],
+        made_at_source: Vec::new(),
     }
 }
 
@@ -126,6 +128,7 @@ fn a_compacted_copy_that_was_never_carried_goes_before_the_move_is_made_again() 
     let detail = source.vms.get_mut("web").unwrap().detail.as_mut().unwrap();
     let mark = detail.mark.as_mut().unwrap();
     mark.temporary_volumes = vec![(pool_name("default"), passing)];
+    mark.made_at_source.clone_from(&mark.temporary_volumes);
     assert_eq!(
         acts(&fleet.plan())[..3],
         [
@@ -372,4 +375,43 @@ fn a_source_that_lost_only_the_confirmation_is_ended_and_never_resumed() {
     let plan = interrupted(&places).plan();
     assert_eq!(acts(&plan)[0], "end the paused web on kvm1");
     assert_eq!(acts(&plan)[1], "remove the definition of web on kvm1");
+}
+
+#[test]
+fn a_volume_that_somebody_else_made_under_our_name_is_never_removed() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    here.detail
+        .as_mut()
+        .unwrap()
+        .mark
+        .as_mut()
+        .unwrap()
+        .made
+        .clear();
+    let plan = fleet.plan();
+    assert_eq!(acts(&plan), ["remove the mark of web on kvm1"]);
+    assert_eq!(blocks(&plan), ["volume-taken"]);
+    assert!(
+        plan.findings
+            .iter()
+            .any(|finding| finding.code == "unproven-leftover")
+    );
+}
+
+#[test]
+fn an_original_stays_where_the_vm_was_not_seen_on_its_copy() {
+    let mut fleet = interrupted(&[("kvm2", power(RunState::Running, "migrated"))]);
+    let there = fleet.host("kvm2").vms.get_mut("web").unwrap();
+    for disk in &mut there.detail.as_mut().unwrap().disks {
+        disk.volume = None;
+        disk.path = Some("/elsewhere/web.qcow2".into());
+    }
+    let plan = fleet.plan();
+    assert_eq!(acts(&plan), ["remove the mark of web on kvm2"]);
+    assert!(
+        plan.findings
+            .iter()
+            .any(|finding| finding.code == "unproven-leftover")
+    );
 }

@@ -10,8 +10,8 @@ use domicile::model::{
 };
 use domicile::plan::{
     self, Action, Carry, Change, CopyMode, DefinitionChange, Dependency, Difference, DiskPlacement,
-    Finding, Forecast, MigrationOptions, Move, MoveKind, Plan, Resource, Severity, Slot, Step,
-    StepId, VolumeSpec, Why,
+    Finding, Forecast, MigrationOptions, Move, MoveKind, Owner, Plan, Resource, Severity, Slot,
+    Step, StepId, VolumeSpec, Why,
 };
 
 pub(super) fn host(name: &str) -> HostName {
@@ -312,6 +312,8 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
         created_volumes: vec![],
         created_bases: vec![],
         temporary_volumes: vec![],
+        made: Vec::new(),
+        made_at_source: Vec::new(),
     };
     Action::Mark {
         host: host(from),
@@ -323,6 +325,10 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
 
 fn create() -> Action {
     let spec = VolumeSpec {
+        owner: Owner {
+            host: host("kvm1"),
+            vm: vm("web-1"),
+        },
         at: volume("kvm2", "fast", "web-1.qcow2"),
         path: "/srv/fast/web-1.qcow2".into(),
         format: VolumeFormat::Qcow2,
@@ -378,6 +384,10 @@ fn shut_down() -> Action {
 
 fn copy() -> Action {
     let spec = VolumeSpec {
+        owner: Owner {
+            host: host("kvm2"),
+            vm: vm("db-1"),
+        },
         at: volume("kvm3", "default", "db-1.raw"),
         path: "/var/lib/libvirt/images/db-1.raw".into(),
         format: VolumeFormat::Raw,

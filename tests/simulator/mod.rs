@@ -13,7 +13,7 @@ use domicile::definition::Rewrite;
 use domicile::desired::{Driver, OnShutdownTimeout};
 use domicile::hypervisor::{Cancel, Hypervisor, Outcome, Progress, StepError, Watch};
 use domicile::model::{Bytes, Millis, VolumeFormat, VolumeName, VolumeRef};
-use domicile::plan::{Action, CopyMode, MigrationOptions, VolumeSpec};
+use domicile::plan::{Action, CopyMode, MigrationOptions, Owner, VolumeSpec};
 use domicile::simulator::Simulator;
 
 use crate::planner::fleet::{Fleet, GIB, host_name, pool_name, vm_name};
@@ -61,6 +61,10 @@ fn spec(host: &str, pool: &str, volume: &str) -> VolumeSpec {
         "/var/lib/libvirt/images"
     };
     VolumeSpec {
+        owner: Owner {
+            host: host_name("kvm1"),
+            vm: vm_name("web"),
+        },
         at: at(host, pool, volume),
         path: format!("{folder}/{volume}"),
         format: VolumeFormat::Qcow2,

@@ -5,45 +5,50 @@
 //! steps like any other, before all else that the plan does with the VM. Where no way out is safe, nothing is planned for
 //! that VM, and a finding says what was seen, how to look, and what to do; all other VMs go on.
 //!
+//! # Whose a volume is
+//!
+//! A volume that nothing proves to be ours is never removed. A mark names what its move *means* to make before anything is
+//! made; that alone proves nothing, since somebody else may make a volume of that name before us, or after an apply that
+//! died before it did. So each volume is noted in the mark as *made*:
+//!
+//! - An empty volume, and one that is then filled through our process: after libvirt has created it. libvirt refuses to
+//!   create one that is there, so what is noted was made by us. An apply that dies between the two calls leaves an empty
+//!   volume that is not removed but shown (`unproven-leftover`).
+//! - One that the host's converter writes, within a single call that may take hours and outlives us: in the instant before
+//!   the call, when the name was seen to be free, and taken back where libvirt then finds it taken.
+//!
+//! These are the ways in which a volume is removed, and what proves that it may go:
+//!
+//! | what | why it is ours | why nothing is lost |
+//! |---|---|---|
+//! | what a step has made, when that step fails | this very step has created it | the original is complete |
+//! | half-written copies that were left (back) | the mark notes it as made | the original is complete and in use |
+//! | half-written bases that were left | a mark notes it as made | no VM of the host stands on it |
+//! | compacted copies that were carried | the mark notes it as made | it was only ever a copy |
+//! | originals of a move, or of one that was left (forward) | it was the VM's own disk: its mark says so, and where the move was left, the VM has to be seen on the copy | the copy is there with the same size, and the VM uses it |
+//! | bases that have lost their last clone | the manifest says that they go (`remove_unused_bases`) | the destination's base was proven to be the same |
+//!
+//! Whatever the reason, the host that has the volume and every host that sees its storage are asked, immediately before,
+//! whether any VM uses it as a disk or below one; then it stays.
+//!
 //! # Marks of other versions
 //!
 //! A mark that cannot be read, on either host, stops everything for its VM: whatever another version has begun, only that
 //! version knows how to finish.
 
 mod record;
+mod remains;
 mod way_out;
 
 use std::collections::BTreeSet;
 
 use super::difference::Found;
-use crate::model::{HostName, MoveMark, VmName, VolumeRef};
+use crate::model::{HostName, MoveMark, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::{Action, Finding, Severity};
 use record::{Record, disk_only};
+pub(super) use remains::Remains;
 use way_out::{Job, Side, Why, way_out};
-
-/// What an earlier apply left of one VM's move.
-#[derive(Debug, Clone)]
-pub(super) struct Remains<'a> {
-    /// Where the VM is once the prelude is done.
-    pub(super) host: &'a HostName,
-    /// The VM as read there.
-    pub(super) vm: &'a Vm,
-    /// What was found, in a sentence.
-    pub(super) found: String,
-    /// What must be done before anything else.
-    pub(super) prelude: Vec<Action>,
-    /// Volumes that the prelude removes.
-    pub(super) discarded: BTreeSet<VolumeRef>,
-    /// Bases at the destination that may be half-written.
-    pub(super) stale_bases: BTreeSet<VolumeRef>,
-    /// Whether the VM ran before the earlier apply.
-    pub(super) was_active: bool,
-    /// Whether it runs once the prelude is done.
-    pub(super) is_active_at_end: bool,
-    /// Whether the prelude must be through before the VM can be compared with the manifest again.
-    pub(super) is_under_way: bool,
-}
 
 fn mark_of(vm: &Vm) -> Option<&MoveMark> {
     vm.detail.as_ref()?.mark.as_ref()
@@ -57,6 +62,7 @@ fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
         found: String::new(),
         prelude: Vec::new(),
         discarded: BTreeSet::new(),
+        unproven: Vec::new(),
         stale_bases: BTreeSet::new(),
         was_active: vm.power.is_active(),
         is_active_at_end: vm.power.is_active(),
@@ -74,9 +80,9 @@ pub(super) fn remains<'a>(
     if let Some(finding) = unreadable(name, found) {
         return Err(Box::new(finding));
     }
-    let mut marks = found.places.iter().filter_map(|(_, vm)| mark_of(vm));
+    let marked = found.places.iter().find_map(|(_, vm)| mark_of(vm));
     let (host, vm) = found.places[0];
-    let Some(mark) = marks.next() else {
+    let Some(mark) = marked else {
         return Ok(untouched(host, vm));
     };
     let source = host_of(observed, name, &mark.from_uuid, &mark.from)?;
@@ -87,28 +93,21 @@ pub(super) fn remains<'a>(
         source,
         destination,
     };
-    if marks.any(|other| !is_of_one_move(mark, other)) {
-        return Err(Box::new(case.finding(
-            source,
-            "the marks of the two hosts tell of different moves".to_owned(),
-            "see both with `virsh metadata --uri https://domicile.dev/xmlns/move/1`; when it is known which copy is right, \
-             remove the definition of the other, then plan again",
-        )));
-    }
-    let strange = |(host, _): &&(&HostName, &Vm)| *host != source && *host != destination;
-    if let Some((host, _)) = found.places.iter().find(strange) {
-        return Err(Box::new(case.finding(
-            host,
-            format!("it is on {host}, which its mark does not name"),
-            "somebody has moved it since; bring it back, or remove the mark when nothing of that move is left \
-             (`virsh metadata --uri https://domicile.dev/xmlns/move/1 --remove`), then plan again",
-        )));
+    if let Some(finding) = case.contradiction(found) {
+        return Err(Box::new(finding));
     }
     let place = |wanted: &HostName| {
         let mut places = found.places.iter();
         places.find(|(host, _)| *host == wanted).map(|(_, vm)| *vm)
     };
     let (here, there) = (place(source), place(destination));
+    let record = Record {
+        observed,
+        name,
+        mark,
+        source,
+        destination,
+    };
     let mut remains = if source == destination {
         match Job::of(here, None) {
             Job::Migration => return Err(Box::new(case.stop(here, None, Why::Strange))),
@@ -122,25 +121,17 @@ pub(super) fn remains<'a>(
             complete,
             Job::of(here, there),
         );
-        let record = Record {
-            observed,
-            name,
-            mark,
-            source,
-            destination,
-        };
         record
             .taking(way, here, there)
             .map_err(|why| Box::new(case.stop(here, there, why)))?
     };
-    for (host, _) in paused.iter().filter(|(_, vm)| vm == name) {
-        let end = Action::Destroy {
-            host: host.clone(),
-            vm: name.clone(),
-            runs_on: None,
-        };
-        remains.prelude.insert(0, end);
-    }
+    let carried = paused.iter().filter(|(_, vm)| vm == name);
+    let end = |(host, _): &(HostName, VmName)| Action::Destroy {
+        host: host.clone(),
+        vm: name.clone(),
+        runs_on: None,
+    };
+    remains.prelude.splice(0..0, carried.map(end));
     Ok(remains)
 }
 
@@ -203,7 +194,29 @@ struct Case<'c> {
 }
 
 impl Case<'_> {
-    fn finding(&self, host: &HostName, saw: String, remedy: &str) -> Finding {
+    /// What contradicts the mark: another mark of the VM, or a place that it does not name.
+    fn contradiction(&self, found: &Found<'_>) -> Option<Finding> {
+        let mut marks = found.places.iter().filter_map(|(_, vm)| mark_of(vm));
+        if marks.any(|other| !is_of_one_move(self.mark, other)) {
+            return Some(self.finding(
+                self.source,
+                "the marks of the two hosts tell of different moves",
+                "see both with `virsh metadata --uri https://domicile.dev/xmlns/move/1`; when it is known which copy is \
+                 right, remove the definition of the other, then plan again",
+            ));
+        }
+        let strange =
+            |(host, _): &&(&HostName, &Vm)| *host != self.source && *host != self.destination;
+        let (host, _) = found.places.iter().find(strange)?;
+        Some(self.finding(
+            host,
+            &format!("it is on {host}, which its mark does not name"),
+            "somebody has moved it since; bring it back, or remove the mark when nothing of that move is left \
+             (`virsh metadata --uri https://domicile.dev/xmlns/move/1 --remove`), then plan again",
+        ))
+    }
+
+    fn finding(&self, host: &HostName, saw: &str, remedy: &str) -> Finding {
         let (from, to) = (&self.mark.from, &self.mark.to);
         Finding {
             severity: Severity::Blocks,
@@ -269,7 +282,7 @@ impl Case<'_> {
         };
         let is_job = matches!(why, Why::Strange | Why::Busy);
         let host = if here.is_some() { source } else { destination };
-        let finding = self.finding(host, format!("{seen}; {means}"), &remedy);
+        let finding = self.finding(host, &format!("{seen}; {means}"), &remedy);
         Finding {
             code: if is_job {
                 "job-active".into()

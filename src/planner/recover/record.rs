@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Remains;
+use super::remains::Remains;
 use super::way_out::{WayOut, Why};
 use crate::model::{BackingLayer, HostName, MoveMark, PoolName, VmName, VolumeName, VolumeRef};
 use crate::observed::{Disk, Observed, Vm};
@@ -15,6 +15,10 @@ pub(super) struct Record<'a, 'm> {
     pub(super) mark: &'m MoveMark,
     pub(super) source: &'a HostName,
     pub(super) destination: &'a HostName,
+}
+
+fn named(at: &VolumeRef) -> (PoolName, VolumeName) {
+    (at.pool.clone(), at.volume.clone())
 }
 
 fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
@@ -95,14 +99,14 @@ impl<'a> Record<'a, '_> {
         self.observed.volume(volume).is_some()
     }
 
-    /// Removes the source's volumes, each only where its counterpart is there.
-    fn remove_originals(&self) -> Vec<Action> {
+    /// Removes the source's volumes, each only where its counterpart is there and the VM is known to use that.
+    fn remove_originals(&self, there: Option<&Vm>) -> Vec<Action> {
         let originals = at(self.source, &self.mark.source_volumes);
         let copies = at(self.destination, &self.mark.created_volumes);
         let pairs = originals
             .into_iter()
             .zip(copies)
-            .filter(|(original, _)| self.exists(original));
+            .filter(|(original, copy)| self.exists(original) && self.is_on(there, copy));
         pairs
             .map(|(original, copy)| Action::DeleteVolume {
                 seen_by: vec![original.host.clone()],
@@ -113,10 +117,53 @@ impl<'a> Record<'a, '_> {
             .collect()
     }
 
+    /// Whether the VM is known to use a copy. One that is still on its way will be asked when it has arrived.
+    fn is_on(&self, there: Option<&Vm>, copy: &VolumeRef) -> bool {
+        there.is_none_or(|there| uses(self.observed, there, copy))
+    }
+
+    /// Originals of which it is not known that the VM uses their copies.
+    fn not_replaced(&self, there: &Vm) -> Vec<VolumeRef> {
+        let originals = at(self.source, &self.mark.source_volumes).into_iter();
+        let pairs = originals.zip(at(self.destination, &self.mark.created_volumes));
+        let left = pairs
+            .filter(|(original, copy)| self.exists(original) && !self.is_on(Some(there), copy));
+        left.map(|(original, _)| original).collect()
+    }
+
     /// What was made at the source to be carried in place of its volumes, and is still there.
     fn temporaries(&self) -> impl Iterator<Item = VolumeRef> {
-        let all = at(self.source, &self.mark.temporary_volumes).into_iter();
+        let all = at(self.source, &self.mark.made_at_source).into_iter();
         all.filter(|volume| self.exists(volume))
+    }
+
+    /// What the move meant to make, is there, and is not known to be ours.
+    fn unproven(&self) -> Vec<VolumeRef> {
+        let there = at(self.destination, &self.mark.created_volumes).into_iter();
+        let there = there.filter(|volume| !self.is_made(volume));
+        let here = at(self.source, &self.mark.temporary_volumes).into_iter();
+        let here = here.filter(|at| !self.mark.made_at_source.contains(&named(at)));
+        let mut all: Vec<_> = there.chain(here).collect();
+        all.retain(|volume| self.exists(volume));
+        all
+    }
+
+    /// Whether a volume at the destination is known to have been made for this move.
+    fn is_made(&self, at: &VolumeRef) -> bool {
+        self.mark.made.contains(&named(at))
+    }
+
+    /// Whether any move's mark says that a base at the destination was made for it: clones share theirs.
+    fn is_made_base(&self, base: &VolumeRef) -> bool {
+        let Some(host) = self.observed.host(self.destination) else {
+            return false;
+        };
+        let vms = self
+            .observed
+            .reached()
+            .flat_map(|(_, host)| host.vms.values());
+        let mut marks = vms.filter_map(|vm| vm.detail.as_ref()?.mark.as_ref());
+        marks.any(|mark| mark.to_uuid == host.uuid && mark.made.contains(&named(base)))
     }
 
     fn forward(&self, here: Option<&'a Vm>, there: &'a Vm) -> Remains<'a> {
@@ -137,7 +184,7 @@ impl<'a> Record<'a, '_> {
             });
         }
         prelude.extend(self.temporaries().map(|volume| discard(&volume)));
-        prelude.extend(self.remove_originals());
+        prelude.extend(self.remove_originals(Some(there)));
         prelude.push(Action::Unmark {
             host: self.destination.clone(),
             vm: self.name.clone(),
@@ -151,6 +198,7 @@ impl<'a> Record<'a, '_> {
             ),
             prelude,
             discarded: BTreeSet::new(),
+            unproven: self.not_replaced(there),
             stale_bases: BTreeSet::new(),
             was_active: self.mark.was_active,
             is_active_at_end: there.power.is_active() || starts,
@@ -176,7 +224,7 @@ impl<'a> Record<'a, '_> {
         }
         let mut discarded = BTreeSet::new();
         let created = at(self.destination, &self.mark.created_volumes).into_iter();
-        let created = created.filter(|volume| self.exists(volume));
+        let created = created.filter(|volume| self.exists(volume) && self.is_made(volume));
         for volume in created.chain(self.temporaries()) {
             prelude.push(discard(&volume));
             discarded.insert(volume);
@@ -184,7 +232,8 @@ impl<'a> Record<'a, '_> {
         let bases = at(self.destination, &self.mark.created_bases);
         let stale_bases = bases
             .into_iter()
-            .filter(|base| self.exists(base) && !self.is_base_used(base))
+            .filter(|base| self.exists(base) && self.is_made_base(base))
+            .filter(|base| !self.is_base_used(base))
             .collect();
         prelude.push(Action::Unmark {
             host: self.source.clone(),
@@ -199,6 +248,7 @@ impl<'a> Record<'a, '_> {
             ),
             prelude,
             discarded,
+            unproven: self.unproven(),
             stale_bases,
             was_active: self.mark.was_active,
             is_active_at_end: here.power.is_active(),
@@ -226,7 +276,7 @@ impl<'a> Record<'a, '_> {
                 });
             }
         }
-        prelude.extend(self.remove_originals());
+        prelude.extend(self.remove_originals(None));
         prelude.push(Action::Unmark {
             host: self.destination.clone(),
             vm: self.name.clone(),
@@ -240,6 +290,7 @@ impl<'a> Record<'a, '_> {
             ),
             prelude,
             discarded: BTreeSet::new(),
+            unproven: Vec::new(),
             stale_bases: BTreeSet::new(),
             was_active: self.mark.was_active,
             is_active_at_end: self.mark.was_active,
@@ -265,26 +316,24 @@ pub(super) fn disk_only<'a>(
     host: &'a HostName,
     vm: &'a Vm,
 ) -> Remains<'a> {
-    let uses = |volume: &VolumeRef| {
-        vm.detail.as_ref().is_some_and(|detail| {
-            let same = |disk: &Disk| {
-                disk.volume.as_ref() == Some(&(volume.pool.clone(), volume.volume.clone()))
-            };
-            detail.disks.iter().any(same)
-        })
-    };
     let mut prelude = Vec::new();
     let mut discarded = BTreeSet::new();
+    let mut unproven = Vec::new();
     let pairs = at(host, &mark.source_volumes)
         .into_iter()
         .zip(at(host, &mark.created_volumes));
     for (original, copy) in pairs {
-        let (gone, kept) = if uses(&copy) {
+        let is_made = mark.made.contains(&named(&copy));
+        let (gone, kept) = if uses(observed, vm, &copy) {
             (original, Some(copy))
         } else {
             (copy, None)
         };
-        if observed.volume(&gone).is_some() && !uses(&gone) {
+        if observed.volume(&gone).is_some() && !uses(observed, vm, &gone) {
+            if !is_made && kept.is_none() {
+                unproven.push(gone);
+                continue;
+            }
             discarded.insert(gone.clone());
             prelude.push(Action::DeleteVolume {
                 seen_by: vec![host.clone()],
@@ -304,9 +353,22 @@ pub(super) fn disk_only<'a>(
         found: format!("an earlier apply began to move its disks on {host}"),
         prelude,
         discarded,
+        unproven,
         stale_bases: BTreeSet::new(),
         was_active: vm.power.is_active(),
         is_active_at_end: vm.power.is_active(),
         is_under_way: false,
     }
+}
+
+/// Whether the VM was read to have a disk on that volume.
+fn uses(observed: &Observed, vm: &Vm, volume: &VolumeRef) -> bool {
+    let path = observed.volume(volume).map(|volume| volume.path.as_str());
+    let on_it = |disk: &Disk| {
+        disk.volume.as_ref() == Some(&named(volume))
+            || path.is_some() && disk.path.as_deref() == path
+    };
+    vm.detail
+        .as_ref()
+        .is_some_and(|detail| detail.disks.iter().any(on_it))
 }

@@ -153,14 +153,12 @@ pub(super) fn way_out(here: Side, there: Side, complete: bool, job: Job) -> WayO
         (Running, ByMigration) => back(true),
         (here, there) if here.is_active() && there.is_active() => WayOut::Stop(Why::Twice),
         (here, _) if here.is_active() => back(false),
-        (_, Running | ByUser) => forward(false),
+        (_, Running | ByUser) | (Absent, Off) => forward(false),
         (_, ByMigration | Still) => WayOut::Stop(Why::Unsure),
         (Off, Off) if complete => forward(false),
-        (Off, _) => back(false),
-        (_, Off) => forward(false),
         (Absent, Absent) => WayOut::Stop(Why::Gone),
-        // Active sides were taken above.
-        (Running | ByMigration | ByUser | Still, Absent) => back(false),
+        // Sides that are active were taken above.
+        (Off | Running | ByMigration | ByUser | Still, Absent | Off) => back(false),
     }
 }
 

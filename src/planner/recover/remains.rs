@@ -1,0 +1,32 @@
+//! What an earlier apply left, as the rest of the planner takes it.
+
+use std::collections::BTreeSet;
+
+use crate::model::{HostName, VolumeRef};
+use crate::observed::Vm;
+use crate::plan::Action;
+
+/// What an earlier apply left of one VM's move.
+#[derive(Debug, Clone)]
+pub(crate) struct Remains<'a> {
+    /// Where the VM is once the prelude is done.
+    pub(crate) host: &'a HostName,
+    /// The VM as read there.
+    pub(crate) vm: &'a Vm,
+    /// What was found, in a sentence.
+    pub(crate) found: String,
+    /// What must be done before anything else.
+    pub(crate) prelude: Vec<Action>,
+    /// Volumes that the prelude removes.
+    pub(crate) discarded: BTreeSet<VolumeRef>,
+    /// Volumes that may be left of the move, and of which nothing proves that they may go.
+    pub(crate) unproven: Vec<VolumeRef>,
+    /// Bases at the destination that may be half-written.
+    pub(crate) stale_bases: BTreeSet<VolumeRef>,
+    /// Whether the VM ran before the earlier apply.
+    pub(crate) was_active: bool,
+    /// Whether it runs once the prelude is done.
+    pub(crate) is_active_at_end: bool,
+    /// Whether the prelude must be through before the VM can be compared with the manifest again.
+    pub(crate) is_under_way: bool,
+}
