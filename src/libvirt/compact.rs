@@ -45,8 +45,8 @@ pub(super) fn compact(
     usage::expect_no_writer(&connection, &facts.path)?;
     let pool = Pool::find(&connection, &spec.at.pool)?;
     context.expect_not_cancelled()?;
-    let claim = |is_made| mark::note(context, spec, is_made);
-    let made = pool.create_from(spec, &original, &claim)?;
+    let note = |noted| mark::note(context, spec, noted);
+    let made = pool.create_from(spec, &original, &note)?;
     // Nobody may have begun to write to the original while it was read.
     match usage::expect_no_writer(&connection, &facts.path).and_then(|()| made.facts()) {
         Ok(copy) if facts.backing.is_none() => {

@@ -47,8 +47,7 @@ pub(super) fn copy(
     let pool = Pool::fresh(&destination, &spec.at.pool)?;
     pool.expect_room(facts.allocation)?;
     context.expect_not_cancelled()?;
-    let made = pool.create(spec, Some(facts.physical))?;
-    mark::note_made(context, spec, &made)?;
+    let made = mark::create(context, &pool, spec, Some(facts.physical))?;
     let filled = fill(context, &source, original, &facts, &destination, &made).and_then(|sent| {
         pool.refresh()?;
         made.prove(spec)?;

@@ -11,7 +11,27 @@ use super::usage::{self, Names, Storage};
 use super::volume::{Pool, Volume};
 use super::volume_xml::VolumeFacts;
 use crate::hypervisor::Outcome;
-use crate::model::{HostName, VolumeRef};
+use crate::model::{Bytes, HostName, VolumeFormat, VolumeRef};
+
+/// What keeps a volume in place without being a failure.
+#[derive(Clone, Copy)]
+pub(super) struct OnlyIf {
+    /// Whether being in use does.
+    pub(super) unused: bool,
+    /// Whether being written in does.
+    pub(super) empty: bool,
+}
+
+/// The most that a qcow2 image occupies in which nothing is written: its header and tables.
+const EMPTY_MAX: Bytes = Bytes(1 << 20);
+
+fn is_empty(facts: &VolumeFacts) -> bool {
+    let most = match facts.format {
+        VolumeFormat::Raw => Bytes::ZERO,
+        _ => EMPTY_MAX,
+    };
+    facts.kind == "file" && facts.allocation <= most
+}
 
 /// Removes the volume. One that is gone already needs no removing.
 pub(super) fn delete(
@@ -19,7 +39,7 @@ pub(super) fn delete(
     at: &VolumeRef,
     seen_by: &[HostName],
     replaced_by: Option<&VolumeRef>,
-    only_if_unused: bool,
+    only_if: OnlyIf,
 ) -> Result<Outcome, Failure> {
     let connection = context.work(&at.host)?;
     let pool = Pool::fresh(&connection, &at.pool)?;
@@ -28,11 +48,18 @@ pub(super) fn delete(
         return Ok(Outcome::default());
     };
     let facts = volume.facts()?;
+    if only_if.empty && !is_empty(&facts) {
+        let written = facts.allocation;
+        context.watch.note(&format!(
+            "{at} stays: {written} are written in it, and nothing proves that it is ours"
+        ));
+        return Ok(Outcome::default());
+    }
     if let Some(replacement) = replaced_by {
         expect_replacement(context, at, &facts, replacement)?;
     }
     // What an apply that was cut off was still filling is no copy that anybody could need.
-    if replaced_by.is_none() && !only_if_unused {
+    if replaced_by.is_none() && !only_if.unused {
         block_copy::end_copies_to(context, &connection, &facts.path)?;
     }
     // The host that has it is asked whether the plan names it or not.
@@ -48,7 +75,7 @@ pub(super) fn delete(
     }
     if !uses.is_empty() {
         let uses = uses.join("; ");
-        if only_if_unused {
+        if only_if.unused {
             context.watch.note(&format!("{at} stays: {uses}"));
             return Ok(Outcome::default());
         }

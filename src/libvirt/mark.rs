@@ -5,10 +5,10 @@ use virt_sys as sys;
 use super::context::Context;
 use super::domain::Guest;
 use super::failure::Failure;
-use super::volume::Volume;
+use super::volume::{Pool, Volume};
 use crate::definition::{self, Mark};
 use crate::hypervisor::Outcome;
-use crate::model::{HostName, MoveMark, VmName};
+use crate::model::{Bytes, HostName, MoveMark, Noted, VmName};
 use crate::plan::{Owner, VolumeSpec};
 
 const ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT.cast_signed();
@@ -42,9 +42,8 @@ pub(super) fn write(
     Err(Failure::on(host, why))
 }
 
-/// Says in its owner's mark that a volume was made, or that it was not after all. Only what is noted is ours to remove
-/// for whoever finds it later.
-pub(super) fn note(context: &Context, spec: &VolumeSpec, is_made: bool) -> Result<(), Failure> {
+/// Says in its owner's mark what became of a volume. Only what is noted is ours to remove for whoever finds it later.
+pub(super) fn note(context: &Context, spec: &VolumeSpec, noted: Noted) -> Result<(), Failure> {
     let Owner { host, vm } = &spec.owner;
     let guest = Guest::get(&context.work(host)?, vm)?;
     let Mark::Read(mut mark) = read(&guest)? else {
@@ -54,20 +53,33 @@ pub(super) fn note(context: &Context, spec: &VolumeSpec, is_made: bool) -> Resul
         );
         return Err(Failure::on(host, why).with_help("Plan again."));
     };
-    if !mark.note(&spec.at, is_made) {
+    if !mark.note(&spec.at, noted) {
         let why = format!("the mark of {vm} does not name {}", spec.at);
         return Err(Failure::on(host, why).with_help("Plan again."));
     }
     write(context, host, vm, &mark).map(drop)
 }
 
-/// Notes a volume that this step has just made, or removes it: nobody could tell later that it is ours.
-pub(super) fn note_made(
+/// Creates a volume and notes it: its name as claimed before, and the volume as made after. Where the second fails the
+/// volume goes, since nobody could tell later that it is ours.
+pub(super) fn create(
     context: &Context,
+    pool: &Pool,
     spec: &VolumeSpec,
-    made: &Volume,
-) -> Result<(), Failure> {
-    note(context, spec, true).map_err(|failure| made.removed_after(failure))
+    as_raw: Option<Bytes>,
+) -> Result<Volume, Failure> {
+    pool.expect_free(spec)?;
+    note(context, spec, Noted::Claimed)?;
+    match pool.create(spec, as_raw) {
+        Ok(made) => match note(context, spec, Noted::Made) {
+            Ok(()) => Ok(made),
+            Err(failure) => Err(made.removed_after(failure)),
+        },
+        Err(failure) => match note(context, spec, Noted::NotMade) {
+            Ok(()) => Err(failure),
+            Err(error) => Err(failure.and(error.why())),
+        },
+    }
 }
 
 /// Says in the mark of a VM that its move is a cold one from now on, so that whoever finds it off knows what to do.
@@ -227,6 +239,7 @@ mod tests {
             created_volumes: vec![],
             created_bases: vec![],
             temporary_volumes: vec![],
+            claimed: Vec::new(),
             made: Vec::new(),
             made_at_source: Vec::new(),
         };

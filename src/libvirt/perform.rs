@@ -9,7 +9,7 @@ use super::migrate::{self, Route};
 use super::volume::Pool;
 use super::{block_copy, compact, copy, define, delete, mark, overdue, power};
 use crate::hypervisor::{Outcome, StepError, Watch};
-use crate::model::{HostName, MoveMark, VmName};
+use crate::model::{HostName, MoveMark, VmName, VolumeRef};
 use crate::plan::{Action, Seen, VolumeSpec};
 
 /// Performs one step; see [`crate::hypervisor::Hypervisor::perform`].
@@ -42,12 +42,7 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         Action::CopyVolume { from, spec } => copy::copy(context, from, spec),
         Action::CompactVolume { from, spec } => compact::compact(context, from, spec),
         Action::VerifyVolume { from, to } => copy::verify(context, from, to),
-        Action::DeleteVolume {
-            at,
-            seen_by,
-            replaced_by: by,
-            only_if_unused: unused,
-        } => delete::delete(context, at, seen_by, by.as_ref(), *unused),
+        Action::DeleteVolume { at, .. } => delete(context, at, action),
         Action::MigrateLive {
             vm,
             from,
@@ -118,11 +113,28 @@ fn begin(
     mark::write(context, host, vm, mark)
 }
 
+fn delete(context: &Context, at: &VolumeRef, action: &Action) -> Result<Outcome, Failure> {
+    let Action::DeleteVolume {
+        seen_by,
+        replaced_by,
+        only_if_unused,
+        only_if_empty,
+        ..
+    } = action
+    else {
+        return Ok(Outcome::default());
+    };
+    let only_if = delete::OnlyIf {
+        unused: *only_if_unused,
+        empty: *only_if_empty,
+    };
+    delete::delete(context, at, seen_by, replaced_by.as_ref(), only_if)
+}
+
 fn create(context: &Context, spec: &VolumeSpec) -> Result<Outcome, Failure> {
     let connection = context.work(&spec.at.host)?;
     let pool = Pool::fresh(&connection, &spec.at.pool)?;
     context.expect_not_cancelled()?;
-    let made = pool.create(spec, None)?;
-    mark::note_made(context, spec, &made)?;
+    mark::create(context, &pool, spec, None)?;
     Ok(Outcome::default())
 }

@@ -13,7 +13,7 @@ use super::error::CallError;
 use super::failure::Failure;
 use super::volume_xml::{self, VolumeFacts};
 use crate::definition::xml;
-use crate::model::{Bytes, PoolName, VolumeName, VolumeRef};
+use crate::model::{Bytes, Noted, PoolName, VolumeName, VolumeRef};
 use crate::plan::VolumeSpec;
 
 /// How long a pool may be busy with a job of its own. Creating a volume takes a moment; a large image that is written
@@ -143,6 +143,14 @@ impl Pool {
         })
     }
 
+    /// Refuses where a volume of that name is there.
+    pub(super) fn expect_free(&self, spec: &VolumeSpec) -> Result<(), Failure> {
+        match self.volume(&spec.at.volume)? {
+            None => Ok(()),
+            Some(_) => Err(already_there(spec)),
+        }
+    }
+
     /// Creates the volume and proves that it is what was asked for; else removes it again. `as_raw` creates a raw
     /// volume of that length instead, as the vessel for an image that is to be copied into it.
     pub(super) fn create(
@@ -151,9 +159,7 @@ impl Pool {
         as_raw: Option<Bytes>,
     ) -> Result<Volume, Failure> {
         let name = &spec.at.volume;
-        if self.volume(name)?.is_some() {
-            return Err(already_there(spec));
-        }
+        self.expect_free(spec)?;
         let mut vessel = spec.clone();
         if let Some(length) = as_raw {
             vessel.format = crate::model::VolumeFormat::Raw;
@@ -178,30 +184,28 @@ impl Pool {
     }
 
     /// Creates the volume from what a guest reads of another one on the same host, and proves that it is what was
-    /// asked for; else removes it again. Returns when all is written. `claim` is told of it before libvirt is called,
+    /// asked for; else removes it again. Returns when all is written. `note` is told of it before libvirt is called,
     /// since that call may outlive this process, and when nothing was made.
     pub(super) fn create_from(
         &self,
         spec: &VolumeSpec,
         original: &Volume,
-        claim: &dyn Fn(bool) -> Result<(), Failure>,
+        note: &dyn Fn(Noted) -> Result<(), Failure>,
     ) -> Result<Volume, Failure> {
         let name = &spec.at.volume;
-        if self.volume(name)?.is_some() {
-            return Err(already_there(spec));
-        }
-        claim(true)?;
+        self.expect_free(spec)?;
+        note(Noted::Made)?;
         let made = self.convert(spec, original);
         let is_there = || matches!(self.volume(name), Ok(Some(_)));
         match made {
             Ok(Some(volume)) => Ok(volume),
             // Somebody else made it just now.
             Ok(None) => {
-                claim(false)?;
+                note(Noted::NotMade)?;
                 Err(already_there(spec))
             }
             Err(failure) if is_there() => Err(failure),
-            Err(failure) => match claim(false) {
+            Err(failure) => match note(Noted::NotMade) {
                 Ok(()) => Err(failure),
                 Err(error) => Err(failure.and(error.why())),
             },

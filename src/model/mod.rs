@@ -13,6 +13,6 @@ pub use name::{
 };
 pub use quantity::{Bytes, BytesPerSecond, InvalidQuantity, Millis};
 pub use vm::{
-    CpuMode, DiskDevice, Interface, InterfaceSource, JobKind, MoveMark, PowerState, RunState,
+    CpuMode, DiskDevice, Interface, InterfaceSource, JobKind, MoveMark, Noted, PowerState, RunState,
 };
 pub use volume::{BackingLayer, VolumeFormat, VolumeRef};

@@ -184,7 +184,11 @@ pub struct MoveMark {
     /// Volumes that the move means to make at the source to carry them in place of others; they go before it ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub temporary_volumes: Vec<(PoolName, VolumeName)>,
-    /// Those of `created_volumes` and `created_bases` that are known to have been made by us; only these are ours to
+    /// Those of `created_volumes` and `created_bases` that are about to be made: the name was seen to be free. One that
+    /// is there all the same was made by us, or by somebody else in that instant; it is ours only while it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed: Vec<(PoolName, VolumeName)>,
+    /// Those of `created_volumes` and `created_bases` that are known to have been made by us; these are ours to
     /// remove, complete or not. What is only meant may have been made by somebody else meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made: Vec<(PoolName, VolumeName)>,
@@ -202,22 +206,35 @@ impl MoveMark {
     /// The prefix under which libvirt stores the element.
     pub const PREFIX: &'static str = "domicile";
 
-    /// Takes note that the move has made a volume, or that it has not after all. False where the move does not mean to
-    /// make it.
-    pub fn note(&mut self, at: &VolumeRef, is_made: bool) -> bool {
+    /// Takes note of what became of a volume that the move means to make. False where it does not mean to.
+    pub fn note(&mut self, at: &VolumeRef, noted: Noted) -> bool {
         let volume = (at.pool.clone(), at.volume.clone());
         let mut meant = self.created_volumes.iter().chain(&self.created_bases);
-        let noted = if at.host == self.to && meant.any(|it| *it == volume) {
+        let made = if at.host == self.to && meant.any(|it| *it == volume) {
             &mut self.made
         } else if at.host == self.from && self.temporary_volumes.contains(&volume) {
             &mut self.made_at_source
         } else {
             return false;
         };
-        noted.retain(|it| *it != volume);
-        if is_made {
-            noted.push(volume);
+        made.retain(|it| *it != volume);
+        self.claimed.retain(|it| *it != volume);
+        match noted {
+            Noted::NotMade => {}
+            Noted::Claimed => self.claimed.push(volume),
+            Noted::Made => made.push(volume),
         }
         true
     }
+}
+
+/// What a mark says of a volume that its move means to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It is not there.
+    NotMade,
+    /// Its name is free, and it is about to be made.
+    Claimed,
+    /// We have made it.
+    Made,
 }

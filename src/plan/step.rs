@@ -233,6 +233,9 @@ pub enum Action {
         replaced_by: Option<VolumeRef>,
         /// Whether being in use is no failure: the volume is then left in place and the step says so.
         only_if_unused: bool,
+        /// Whether the same is true where something is written in it.
+        #[serde(default)]
+        only_if_empty: bool,
     },
     /// Migrates a running VM. Before: it is active at the source and not at the destination. After: it is active
     /// and persistent at the destination and neither active nor defined at the source.

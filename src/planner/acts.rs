@@ -269,6 +269,7 @@ pub(super) fn delete(
         seen_by: seen_by(intent, at),
         replaced_by,
         only_if_unused,
+        only_if_empty: false,
     }
 }
 
@@ -404,6 +405,7 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
         temporary_volumes: copied()
             .filter_map(|disk| disk.carry.via().map(names))
             .collect(),
+        claimed: Vec::new(),
         // What an earlier apply has made and left half-written stays ours until it is written anew.
         made: copied()
             .filter_map(|disk| match &disk.carry {

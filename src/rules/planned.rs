@@ -128,7 +128,7 @@ pub(super) const RULES: &[Rule] = &[
         "a volume may be left of an earlier apply",
         NOTE,
         [
-            "An apply names in the VM's mark what it means to make, and notes what it has made. A volume that was meant and not noted may be ours, from an apply that died in that instant, or somebody else's. It is not removed.",
+            "An apply names in the VM's mark what it means to make, and notes what it has made. A volume that was meant and not noted is somebody else's, as far as can be known. It is not removed.",
             "Look at it, and remove it by hand if nothing needs it.",
             "Domicile, the mark of a move",
         ],

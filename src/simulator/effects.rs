@@ -5,7 +5,9 @@ use super::vms::{power, set_complete, turn_off, turn_on};
 use super::world::{Refusal, World};
 use crate::desired::Driver;
 use crate::hypervisor::Outcome;
-use crate::model::{Bytes, BytesPerSecond, HostName, JobKind, Millis, RunState, VmName, VolumeRef};
+use crate::model::{
+    Bytes, BytesPerSecond, HostName, JobKind, Millis, Noted, RunState, VmName, VolumeRef,
+};
 use crate::plan::Action;
 
 /// How long things take in simulated time.
@@ -130,6 +132,7 @@ impl World {
                 seen_by,
                 replaced_by,
                 only_if_unused,
+                ..
             } => self.check_delete(at, seen_by, replaced_by.as_ref(), *only_if_unused),
             Action::MigrateLive { .. } | Action::MigratePaused { .. } => {
                 migration_of(action).map_or(Ok(()), |migration| self.check_migration(migration))
@@ -335,8 +338,13 @@ impl World {
             Action::Mark { host, vm, mark, .. } => self.set_mark(host, vm, Some(mark.clone()))?,
             Action::Unmark { host, vm } => self.set_mark(host, vm, None)?,
             Action::CreateVolume { spec } => self.create(spec),
-            Action::DeleteVolume { at, .. } => match self.in_use(at) {
+            Action::DeleteVolume {
+                at, only_if_empty, ..
+            } => match self.in_use(at) {
                 Some(why) => note.push(format!("{at} is left in place: {why}")),
+                None if *only_if_empty && self.is_written(at) => {
+                    note.push(format!("{at} is left in place: something is written in it"));
+                }
                 None => self.delete(at),
             },
             Action::ShutDown { host, vm, .. } => self.shut_down(host, vm)?,
@@ -403,6 +411,12 @@ impl World {
         {
             // The guest was asked, and follows although nobody waits for it any more.
             let _ = self.shut_down(host, vm);
+        }
+        if let Action::CreateVolume { spec } = action
+            && variant.is_multiple_of(2)
+        {
+            // The daemon has made it, and nobody was there to note it.
+            self.create_noted(spec, Noted::Claimed);
         }
         let Some(migration) = migration_of(action) else {
             self.break_off(action, false);

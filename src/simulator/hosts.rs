@@ -304,7 +304,10 @@ impl State {
     }
 
     fn break_off(&mut self, action: &Action, stop: impl FnOnce(&mut World)) {
-        if let Action::CopyVolume { spec, .. } | Action::CompactVolume { spec, .. } = action {
+        if let Action::CreateVolume { spec }
+        | Action::CopyVolume { spec, .. }
+        | Action::CompactVolume { spec, .. } = action
+        {
             let place = self.world.place_at(&spec.at);
             self.invariants.made(place);
         }

@@ -2,7 +2,7 @@
 
 use super::images::Image;
 use super::world::{Refusal, World};
-use crate::model::{Bytes, HostName, VolumeRef};
+use crate::model::{Bytes, HostName, Noted, VolumeRef};
 use crate::observed::{Volume, VolumeDetail};
 use crate::plan::{Owner, VolumeSpec};
 
@@ -39,13 +39,15 @@ impl World {
 
     /// Makes a volume that holds nothing yet, and notes it in its owner's mark.
     pub(super) fn create(&mut self, spec: &VolumeSpec) {
+        self.create_noted(spec, Noted::Made);
+    }
+
+    /// The same, as far as the mark could be told of it.
+    pub(super) fn create_noted(&mut self, spec: &VolumeSpec, noted: Noted) {
         let Owner { host, vm } = &spec.owner;
-        let mark = self
-            .detail(host, vm)
-            .ok()
-            .and_then(|detail| detail.mark.clone());
-        if let Some(mut mark) = mark
-            && mark.note(&spec.at, true)
+        let detail = self.detail(host, vm).ok();
+        if let Some(mut mark) = detail.and_then(|detail| detail.mark.clone())
+            && mark.note(&spec.at, noted)
         {
             // A mark that was read can be written.
             let _ = self.set_mark(host, vm, Some(mark));
@@ -80,6 +82,12 @@ impl World {
             needs: below,
         };
         self.images.at.insert((store, at.volume.clone()), image);
+    }
+
+    /// Whether anything is written in a volume.
+    pub(super) fn is_written(&self, at: &VolumeRef) -> bool {
+        self.volume(at)
+            .is_ok_and(|volume| allocation(volume) > Bytes::ZERO)
     }
 
     /// The hosts on which an active guest writes to that volume.

@@ -55,6 +55,7 @@ fn mark(vm: &str) -> MoveMark {
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
         temporary_volumes: Vec::new(),
+        claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
     }

@@ -158,6 +158,7 @@ fn snapshots_and_what_an_earlier_move_left_are_found() {
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
         temporary_volumes: Vec::new(),
+        claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
     };

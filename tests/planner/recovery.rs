@@ -1,8 +1,9 @@
 //! What an earlier apply left, and the way out of it.
 
-use domicile::model::{JobKind, MoveMark, PowerState, RunState, VolumeName};
+use domicile::model::{JobKind, MoveMark, PowerState, RunState, VolumeName, VolumeRef};
 use domicile::observed::Vm;
-use domicile::plan::MoveKind;
+use domicile::plan::{Action, MoveKind};
+use domicile::simulator::Simulator;
 
 use super::fleet::{Fleet, acts, blocks, host_name, pool_name, vm_name};
 
@@ -21,6 +22,7 @@ fn mark() -> MoveMark {
         created_volumes: vec![volume.clone()],
         created_bases: Vec::new(),
         temporary_volumes: Vec::new(),
+        claimed: Vec::new(),
         made: vec![volume],
         made_at_source: Vec::new(),
     }
@@ -414,4 +416,41 @@ fn an_original_stays_where_the_vm_was_not_seen_on_its_copy() {
             .iter()
             .any(|finding| finding.code == "unproven-leftover")
     );
+}
+
+#[test]
+fn a_volume_that_was_only_claimed_goes_only_while_nothing_is_written_in_it() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    let mark = here.detail.as_mut().unwrap().mark.as_mut().unwrap();
+    mark.claimed = std::mem::take(&mut mark.made);
+    let plan = fleet.plan();
+    assert_eq!(acts(&plan)[0], "delete volume kvm2:default/web.qcow2");
+    assert!(matches!(
+        plan.steps[0].action,
+        Action::DeleteVolume {
+            only_if_empty: true,
+            ..
+        }
+    ));
+    // Something is written in it here, so it stays.
+    let hosts = Simulator::new(fleet.observed.clone());
+    crate::simulator::perform(&hosts, &plan.steps[0].action).unwrap();
+    let left = VolumeRef {
+        host: host_name("kvm2"),
+        pool: pool_name("default"),
+        volume: VolumeName::new("web.qcow2").unwrap(),
+    };
+    assert!(hosts.observed().volume(&left).is_some());
+}
+
+#[test]
+fn a_migration_whose_destination_is_only_just_starting_is_joined_too() {
+    let mut fleet = interrupted(&[
+        ("kvm1", power(RunState::Running, "booted")),
+        ("kvm2", power(RunState::Paused, "starting up")),
+    ]);
+    let there = fleet.host("kvm2").vms.get_mut("web").unwrap();
+    there.detail.as_mut().unwrap().job = Some(JobKind::Other);
+    assert!(acts(&fleet.plan())[0].starts_with("await the migration of web"));
 }

@@ -312,6 +312,7 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
         created_volumes: vec![],
         created_bases: vec![],
         temporary_volumes: vec![],
+        claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
     };
@@ -370,6 +371,7 @@ fn delete(on: &str, pool_name: &str, name: &str) -> Action {
         seen_by: vec![host(on)],
         replaced_by: None,
         only_if_unused: false,
+        only_if_empty: false,
     }
 }
 

@@ -28,7 +28,7 @@ impl Watch for Unwatched {
     }
 }
 
-fn perform(hosts: &Simulator, action: &Action) -> Result<Outcome, StepError> {
+pub(crate) fn perform(hosts: &Simulator, action: &Action) -> Result<Outcome, StepError> {
     hosts.perform(action, &Unwatched)
 }
 
@@ -92,6 +92,7 @@ fn delete(host: &str, volume: &str) -> Action {
         seen_by: vec![host_name(host)],
         replaced_by: None,
         only_if_unused: false,
+        only_if_empty: false,
     }
 }
 

@@ -11,18 +11,19 @@
 //! made; that alone proves nothing, since somebody else may make a volume of that name before us, or after an apply that
 //! died before it did. So each volume is noted in the mark as *made*:
 //!
-//! - An empty volume, and one that is then filled through our process: after libvirt has created it. libvirt refuses to
-//!   create one that is there, so what is noted was made by us. An apply that dies between the two calls leaves an empty
-//!   volume that is not removed but shown (`unproven-leftover`).
-//! - One that the host's converter writes, within a single call that may take hours and outlives us: in the instant before
-//!   the call, when the name was seen to be free, and taken back where libvirt then finds it taken.
+//! - An empty volume, and one that is then filled through our process: as *claimed* in the instant before it is created,
+//!   when the name was seen to be free, and as made after. libvirt refuses to create one that is there, so what is noted
+//!   as made was made by us. What is only claimed was made by us where the apply died within the call, or by somebody else
+//!   in that instant; it goes only while nothing is written in it, so that nothing can be lost by that.
+//! - One that the host's converter writes, within a single call that may take hours and outlives us: as made, in the
+//!   instant before the call, and taken back where libvirt then finds the name taken.
 //!
 //! These are the ways in which a volume is removed, and what proves that it may go:
 //!
 //! | what | why it is ours | why nothing is lost |
 //! |---|---|---|
 //! | what a step has made, when that step fails | this very step has created it | the original is complete |
-//! | half-written copies that were left (back) | the mark notes it as made | the original is complete and in use |
+//! | half-written copies that were left (back) | the mark notes it as made, or as claimed and it is empty | the original is complete and in use |
 //! | half-written bases that were left | a mark notes it as made | no VM of the host stands on it |
 //! | compacted copies that were carried | the mark notes it as made | it was only ever a copy |
 //! | originals of a move, or of one that was left (forward) | it was the VM's own disk: its mark says so, and where the move was left, the VM has to be seen on the copy | the copy is there with the same size, and the VM uses it |

@@ -113,6 +113,7 @@ impl<'a> Record<'a, '_> {
                 at: original,
                 replaced_by: Some(copy),
                 only_if_unused: false,
+                only_if_empty: false,
             })
             .collect()
     }
@@ -148,9 +149,14 @@ impl<'a> Record<'a, '_> {
         all
     }
 
-    /// Whether a volume at the destination is known to have been made for this move.
+    /// Whether a volume at the destination is known to have been made for this move, or will be seen to be by its being
+    /// empty.
     fn is_made(&self, at: &VolumeRef) -> bool {
-        self.mark.made.contains(&named(at))
+        self.mark.made.contains(&named(at)) || self.is_claimed(at)
+    }
+
+    fn is_claimed(&self, at: &VolumeRef) -> bool {
+        at.host == *self.destination && self.mark.claimed.contains(&named(at))
     }
 
     /// Whether any move's mark says that a base at the destination was made for it: clones share theirs.
@@ -183,7 +189,7 @@ impl<'a> Record<'a, '_> {
                 kept_by: self.destination.clone(),
             });
         }
-        prelude.extend(self.temporaries().map(|volume| discard(&volume)));
+        prelude.extend(self.temporaries().map(|volume| discard(&volume, false)));
         prelude.extend(self.remove_originals(Some(there)));
         prelude.push(Action::Unmark {
             host: self.destination.clone(),
@@ -226,7 +232,7 @@ impl<'a> Record<'a, '_> {
         let created = at(self.destination, &self.mark.created_volumes).into_iter();
         let created = created.filter(|volume| self.exists(volume) && self.is_made(volume));
         for volume in created.chain(self.temporaries()) {
-            prelude.push(discard(&volume));
+            prelude.push(discard(&volume, self.is_claimed(&volume)));
             discarded.insert(volume);
         }
         let bases = at(self.destination, &self.mark.created_bases);
@@ -299,12 +305,13 @@ impl<'a> Record<'a, '_> {
     }
 }
 
-fn discard(volume: &VolumeRef) -> Action {
+fn discard(volume: &VolumeRef, only_if_empty: bool) -> Action {
     Action::DeleteVolume {
         seen_by: vec![volume.host.clone()],
         at: volume.clone(),
         replaced_by: None,
         only_if_unused: false,
+        only_if_empty,
     }
 }
 
@@ -323,7 +330,8 @@ pub(super) fn disk_only<'a>(
         .into_iter()
         .zip(at(host, &mark.created_volumes));
     for (original, copy) in pairs {
-        let is_made = mark.made.contains(&named(&copy));
+        let is_claimed = mark.claimed.contains(&named(&copy));
+        let is_made = is_claimed || mark.made.contains(&named(&copy));
         let (gone, kept) = if uses(observed, vm, &copy) {
             (original, Some(copy))
         } else {
@@ -335,11 +343,13 @@ pub(super) fn disk_only<'a>(
                 continue;
             }
             discarded.insert(gone.clone());
+            let is_replaced = kept.is_some();
             prelude.push(Action::DeleteVolume {
                 seen_by: vec![host.clone()],
                 at: gone,
                 replaced_by: kept,
                 only_if_unused: false,
+                only_if_empty: is_claimed && !is_replaced,
             });
         }
     }

@@ -84,6 +84,8 @@ impl Job {
         let job = |vm: Option<&Vm>| vm.and_then(|vm| vm.detail.as_ref()?.job);
         match (job(here), job(there)) {
             (Some(JobKind::MigrationOut), _) | (_, Some(JobKind::MigrationIn)) => Self::Migration,
+            // While the destination's QEMU starts, no job there has a kind yet.
+            (None, Some(_)) if Side::of(there) == Side::ByMigration => Self::Migration,
             (None, None) => Self::None,
             _ => Self::Other,
         }
