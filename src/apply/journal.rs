@@ -1,7 +1,8 @@
 //! Events to a file of JSON lines, so that a person can see afterwards what an apply did, also one that was killed.
 //!
 //! The first line says what the file is and what the plan's steps are, so that later lines need only their numbers.
-//! Nothing reads a journal to decide anything: the hosts are the truth.
+//! Nothing reads a journal to learn how things are: the hosts are the truth. What an apply is to be undone to only its
+//! journal knows ([`super::undo`]).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,10 +12,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::event::Event;
+use super::undo::{self, Origin};
 use crate::plan::Plan;
 
 /// The layout of a journal. A minor step adds fields, a major one changes their meaning.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// Why a journal could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,8 @@ struct Header<'a> {
     time: String,
     /// Each step in words; a step's number is its index.
     steps: Vec<String>,
+    /// Where each VM was before, for undoing it.
+    origins: Vec<Origin>,
 }
 
 #[derive(Serialize)]
@@ -73,6 +77,7 @@ impl Journal {
                 .iter()
                 .map(|step| step.action.to_string())
                 .collect(),
+            origins: undo::origins(plan),
         })?;
         Ok(journal)
     }

@@ -15,6 +15,9 @@
 //! answers that it does not run it. Before it runs again at the source, its definition at the destination goes: a
 //! later plan that found it off on both sides would else take copies for the truth that have become history. The rest of its move is left for the next plan, which finds its mark.
 //!
+//! Where the manifest wants it ([`crate::desired::OnFailure`]), a failure is also a wish to stop, as a person's first one
+//! is. What [`undo`] makes of the journal can then bring every VM back.
+//!
 //! # When a person asks to stop
 //!
 //! Once ([`crate::hypervisor::Cancel::Drain`]): what runs is finished and nothing new starts, with one exception. A
@@ -41,6 +44,7 @@ mod reboot;
 mod restore;
 mod run;
 mod tally;
+pub mod undo;
 mod worker;
 
 pub use cancel::CancelHandle;

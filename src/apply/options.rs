@@ -18,6 +18,8 @@ pub struct Options {
     /// Most steps at once, whatever the plan's slots would allow: a bound on threads and connections. With one the
     /// order of all that happens depends on nothing but the plan and the hosts.
     pub at_once: NonZeroUsize,
+    /// Whether nothing new starts once a step has failed.
+    pub stops_on_failure: bool,
     /// The locks of every host that the plan touches; `None` where nobody else can reach the hosts, such as hosts in
     /// memory.
     pub locks: Option<Arc<Locks>>,
@@ -35,6 +37,7 @@ impl Options {
             hosts,
             timeout: Millis::from_secs(30),
             at_once: Self::AT_ONCE,
+            stops_on_failure: false,
             locks: None,
         }
     }

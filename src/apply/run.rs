@@ -46,6 +46,7 @@ pub fn run(
         tally: Tally::new(plan),
         running: 0,
         known: Cancel::No,
+        has_failed: false,
         restoring: BTreeMap::new(),
         sink,
     };
@@ -73,6 +74,8 @@ struct Coordinator<'a> {
     tally: Tally<'a>,
     running: usize,
     known: Cancel,
+    /// Whether a step has failed.
+    has_failed: bool,
     /// VMs that are being brought back, by reboot, with the step to blame.
     restoring: BTreeMap<usize, Option<StepId>>,
     sink: &'a mut dyn FnMut(&Event),
@@ -124,6 +127,13 @@ impl<'a> Coordinator<'a> {
         }
     }
 
+    /// How far the apply may still go: by what a person wants, and by what is to come of a failure.
+    fn wish(&self) -> Cancel {
+        let stops = self.has_failed && self.options.stops_on_failure;
+        self.known
+            .max(if stops { Cancel::Drain } else { Cancel::No })
+    }
+
     /// Everything that may start now, bringing VMs back before all else.
     fn choose(&mut self) -> Vec<Job> {
         let mut jobs = Vec::new();
@@ -131,7 +141,7 @@ impl<'a> Coordinator<'a> {
             reboot,
             because,
             skips,
-        }) = self.board.next_restore(self.known)
+        }) = self.board.next_restore(self.wish())
         {
             self.skip(skips);
             self.restoring.insert(reboot, because);
@@ -148,7 +158,7 @@ impl<'a> Coordinator<'a> {
         let is_held_back =
             |step: &Step| locks.is_some_and(|locks| locks.are_unsure(&step.action.hosts()));
         while self.running + jobs.len() < self.options.at_once.get() {
-            let Some(id) = self.board.next(self.known, &is_held_back) else {
+            let Some(id) = self.board.next(self.wish(), &is_held_back) else {
                 break;
             };
             self.board.begin(id);
@@ -159,7 +169,7 @@ impl<'a> Coordinator<'a> {
 
     /// Whether something could start if its host's lock were not in doubt. That is for a limited time.
     fn is_waiting_for_a_lock(&self) -> bool {
-        self.options.locks.is_some() && self.board.next(self.known, &|_| false).is_some()
+        self.options.locks.is_some() && self.board.next(self.wish(), &|_| false).is_some()
     }
 
     fn hand_out<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, job: Job)
@@ -221,6 +231,7 @@ impl<'a> Coordinator<'a> {
         self.running -= 1;
         let skips = self.board.failed(step);
         if !error.cancelled {
+            self.has_failed = true;
             self.tally.failed(step);
         }
         self.tell(Happening::StepFailed {
@@ -274,7 +285,7 @@ impl<'a> Coordinator<'a> {
             match missing {
                 // Without a wish to stop only a plan whose steps wait for each other, or for none that exists, gets
                 // here; such a plan is refused before, but it must not be reported as carried out.
-                Some(because) if self.known == Cancel::No => {
+                Some(because) if self.wish() == Cancel::No => {
                     self.tell(Happening::StepSkipped { step, because });
                 }
                 _ => self.tell(Happening::StepNotStarted { step }),

@@ -9,23 +9,20 @@ use std::thread;
 use std::time::Duration;
 
 use super::args::ApplyArguments;
-use super::console::{Console, print, remark};
+use super::console::{Console, remark};
+use super::execution::{Execution, agree, show};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::{Made, checked, make};
-use super::progress::Shower;
 use super::saved::Saved;
 use super::signals::Listener;
-use super::{hosts, locking, report};
-use crate::apply::journal::Journal;
+use super::{hosts, locking, report, undo};
 use crate::apply::lock::Locks;
-use crate::apply::{self, CancelHandle, Event, Happening, Options, Summary};
-use crate::desired::Desired;
+use crate::apply::{CancelHandle, Summary};
+use crate::desired::{Desired, OnFailure};
 use crate::hypervisor::{Cancel, Hypervisor};
 use crate::libvirt::LibvirtHosts;
 use crate::observed::Observed;
-use crate::plan::Plan;
-use crate::render::{json, text};
 use crate::simulator::Simulator;
 
 /// How soon a wish to stop is seen while hosts are read under locks.
@@ -45,7 +42,10 @@ pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, 
     let wish = if let Some(path) = &arguments.plan_file {
         Wish::Saved(path, Box::new(Saved::read(path)?))
     } else {
-        let made = make(console, &arguments.planning)?;
+        let made = match &arguments.rollback {
+            Some(journal) => undo::make(console, &arguments.planning, journal)?,
+            None => make(console, &arguments.planning)?,
+        };
         if !show(console, arguments, &made.plan)? {
             return Ok(Exit::DONE);
         }
@@ -71,33 +71,6 @@ pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, 
 enum Wish<'a> {
     Saved(&'a Path, Box<Saved>),
     Shown(Box<Made>),
-}
-
-fn agree(console: Console, arguments: &ApplyArguments) -> Result<(), Failure> {
-    if arguments.auto_approve {
-        return Ok(());
-    }
-    let question = if arguments.simulate {
-        "Carry out this plan on hosts in memory?"
-    } else {
-        "Carry out this plan?"
-    };
-    console.confirm(question)
-}
-
-/// Shows a plan, and says whether there is anything to do. One that is refused is an error.
-fn show(console: Console, arguments: &ApplyArguments, plan: &Plan) -> Result<bool, Failure> {
-    if !arguments.json {
-        print(&text::plan(plan, &console.style))?;
-    }
-    if plan.is_blocked() {
-        return Err(Failure::new(Exit::BLOCKED, "a wanted change is refused, so nothing was started")
-            .help("do what the findings say; or leave the refused VMs out with --exclude, or choose others with --target"));
-    }
-    if plan.steps.is_empty() && arguments.json {
-        announce(plan)?;
-    }
-    Ok(!plan.steps.is_empty())
 }
 
 /// Flags that contradict each other in a way that clap cannot say: what is wrong, and what to do.
@@ -233,78 +206,37 @@ fn read_again(
     })
 }
 
-fn announce(plan: &Plan) -> Result<(), Failure> {
-    let lines = json::announce(plan, env!("CARGO_PKG_VERSION"))
-        .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))?;
-    print(&(lines.join("\n") + "\n"))
-}
-
 fn carry_out(
     console: Console,
     arguments: &ApplyArguments,
     (made, locks): Agreed,
     cancel: &CancelHandle,
 ) -> Result<Exit, Failure> {
-    let made = &made;
-    let mut journal = match &arguments.journal {
-        Some(path) => Some(Journal::create(path, &made.plan).map_err(|error| {
-            Failure::error(format!("{error}: {}", error.source))
-                .help("nothing was started; choose another file")
-        })?),
-        None => None,
-    };
-    if arguments.json {
-        announce(&made.plan)?;
-    } else {
-        print("\n")?;
-    }
-    let mut shower = Shower::new(console, &made.plan, arguments.json);
-    let mut kept = Vec::new();
-    let mut sink = |event: &Event| {
-        shower.show(event);
-        if let Some(Err(error)) = journal.as_mut().map(|journal| journal.write(event)) {
-            remark(&format!("{error}: {}; going on without it", error.source));
-            journal = None;
-        }
-        if !matches!(event.what, Happening::StepProgress { .. }) {
-            kept.push(event.clone());
-        }
-    };
     let hosts: Arc<dyn Hypervisor> = if arguments.simulate {
-        Arc::new(in_memory(made))
+        Arc::new(in_memory(&made))
     } else {
         Arc::<LibvirtHosts>::clone(&made.libvirt)
     };
-    let locks = locks.map(Arc::new);
-    let mut options = Options::new(made.desired.hosts.clone());
-    options.timeout = arguments.planning.timeout.timeout;
-    options.locks.clone_from(&locks);
-    let summary = apply::run(&made.plan, hosts.as_ref(), &options, cancel, &mut sink);
-    drop(options);
-    locking::release(locks);
-    if !arguments.json {
-        // What was done is done, whether its end can be shown or not; the exit code tells of it.
-        if let Err(failure) = conclude(console, &made.plan, &kept, &summary) {
-            report::report(console, &failure);
+    let mut execution = Execution {
+        console,
+        arguments,
+        cancel,
+        hosts,
+        locks: locks.map(Arc::new),
+    };
+    let carried_out = execution.run(&made, arguments.journal.as_deref());
+    let exit = carried_out.map(|(summary, started)| {
+        let wants = made.desired.on_failure == OnFailure::Rollback;
+        if wants && !summary.failed.is_empty() && cancel.asked() == Cancel::No {
+            // What has failed has failed; that it could not be undone either is told.
+            if let Err(failure) = undo::after_failure(&mut execution, &made, &started) {
+                report::report(console, &failure);
+            }
         }
-    }
-    Ok(exit_of(&summary))
-}
-
-fn conclude(
-    console: Console,
-    plan: &Plan,
-    events: &[Event],
-    summary: &Summary,
-) -> Result<(), Failure> {
-    // Bars leave the cursor behind the last line and not below it.
-    let ended = if console.is_live { "\n" } else { "" };
-    let shown = text::summary(plan, events, &console.style);
-    print(&format!("{ended}\n{shown}"))?;
-    match text::next(summary, &console.style).filter(|_| console.hints) {
-        Some(next) => print(&next),
-        None => Ok(()),
-    }
+        exit_of(&summary)
+    });
+    locking::release(execution.locks);
+    exit
 }
 
 /// Hosts in memory as they were read, with the storage that the manifest declares to be shared.

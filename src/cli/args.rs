@@ -26,6 +26,7 @@ Examples:
   domicile apply                 the same, then ask, then do it
   domicile plan --out web.plan --target web-1 && domicile apply web.plan
   domicile apply --lock-timeout 10m   wait for another apply on the same hosts
+  domicile apply --journal move.jsonl && domicile apply --rollback move.jsonl   there, and back again
   domicile unlock                which hosts are locked, and by whom
 
 Environment:
@@ -227,6 +228,9 @@ pub(super) struct ApplyArguments {
     pub(super) plan_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) planning: Planning,
+    /// Bring every VM back to where it was before the apply of this journal: a plan like any other
+    #[arg(long, value_name = "JOURNAL", conflicts_with = "plan_file")]
+    pub(super) rollback: Option<PathBuf>,
     /// Do not ask
     #[arg(long)]
     pub(super) auto_approve: bool,

@@ -4,6 +4,7 @@
 mod apply;
 mod args;
 mod console;
+mod execution;
 pub mod exit;
 mod explain;
 mod failure;
@@ -21,6 +22,7 @@ mod saved;
 mod shell;
 mod show;
 mod signals;
+mod undo;
 mod unlock;
 mod validate;
 mod waiting;

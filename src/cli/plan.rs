@@ -58,7 +58,15 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
 
 /// Manifest, reading, plan, check.
 pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failure> {
-    let mut desired = manifest::load(&planning.manifest.files)?;
+    make_of(console, planning, manifest::load(&planning.manifest.files)?)
+}
+
+/// The same for what is demanded instead of the manifest.
+pub(super) fn make_of(
+    console: Console,
+    planning: &Planning,
+    mut desired: Desired,
+) -> Result<Made, Failure> {
     choose(&mut desired, &planning.targets, &planning.excludes)?;
     desired.gates = Gates {
         max_downtime: planning.max_downtime,

@@ -63,3 +63,17 @@ pub enum OnShutdownTimeout {
     /// It is switched off.
     Destroy,
 }
+
+/// What comes of an apply of which a step fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// What does not depend on the failed step goes on.
+    #[default]
+    Continue,
+    /// What runs is finished, and nothing new starts.
+    Stop,
+    /// The same, and then a plan is made that brings every VM back to where it was, shown, and carried out once it is
+    /// agreed to.
+    Rollback,
+}

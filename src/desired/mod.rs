@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use choice::{ColdCopy, Driver, OnShutdownTimeout, OnStall};
+pub use choice::{ColdCopy, Driver, OnFailure, OnShutdownTimeout, OnStall};
 
 use crate::model::{
     Bytes, BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName,
@@ -39,6 +39,9 @@ pub struct Desired {
     /// Groups of VMs that must all be on one host.
     #[serde(default)]
     pub together: Vec<BTreeSet<VmName>>,
+    /// What comes of an apply of which a step fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
     /// What the command line allows, for all VMs.
     #[serde(default)]
     pub gates: Gates,

@@ -11,7 +11,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use super::settings::{Migration, Settings};
 use super::value::{EitherForm, ShortForm};
 use super::written::Written;
-use crate::desired::{Method, NetworkKind, Profile};
+use crate::desired::{Method, NetworkKind, OnFailure, Profile};
 use crate::model::{
     Bytes, ClusterName, DiskTarget, HostName, MacAddress, NetworkName, PoolName, VmName,
 };
@@ -43,6 +43,8 @@ pub(super) struct Document {
     migration: Option<Migration>,
     /// Which verdicts the rules give: Domicile's own, or the stricter ones of VMmanager 6.
     profile: Option<Profile>,
+    /// What comes of an apply of which a step fails: all else goes on, nothing new starts, or every VM is brought back.
+    on_failure: Option<OnFailure>,
     /// Which VMs must not, and which must, be on one host.
     placement: Option<Placement>,
     /// The VMs with the host where each shall live, by libvirt's name of the VM.
@@ -58,6 +60,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "pools",
     "migration",
     "profile",
+    "on_failure",
     "placement",
     "vms",
 ];

@@ -12,7 +12,7 @@ use super::source::Source;
 use super::suggest;
 use super::tree::{Content, PartId, Tree};
 use super::value::{EitherForm, Problem, ProblemKind, one_of, read};
-use crate::desired::Profile;
+use crate::desired::{OnFailure, Profile};
 use crate::model::{ClusterName, HostName, InvalidName, NetworkName, PoolName, VmName};
 
 /// Where an entry stands.
@@ -38,6 +38,7 @@ pub(super) struct Sections {
     /// One for each source that has the section.
     pub(super) migration: Vec<(Place, Migration)>,
     pub(super) profile: Option<(Place, Profile)>,
+    pub(super) on_failure: Option<(Place, OnFailure)>,
     /// Of all sources together.
     pub(super) placement: Placement,
     pub(super) vms: Section<VmName, Vm>,
@@ -143,7 +144,8 @@ impl<'t> Merger<'t, '_> {
                 |read: EitherForm<Vm>| read.0,
             ),
             "migration" => self.migration(place, sections),
-            "profile" => self.profile(place, sections),
+            "profile" => self.only_once(field, place, &mut sections.profile),
+            "on_failure" => self.only_once(field, place, &mut sections.on_failure),
             "placement" => {
                 let read: Option<Placement> = self.read(field, place.value);
                 let Placement { apart, together } = read.unwrap_or_default();
@@ -189,15 +191,21 @@ impl<'t> Merger<'t, '_> {
             .push(Fault::new("version-unsupported", "version", label, message).help(help));
     }
 
-    fn profile(&mut self, place: Place, sections: &mut Sections) {
-        if let Some((first, _)) = &sections.profile {
+    /// A field that one of the sources may have.
+    fn only_once<T: DeserializeOwned>(
+        &mut self,
+        field: &str,
+        place: Place,
+        value: &mut Option<(Place, T)>,
+    ) {
+        if let Some((first, _)) = value {
             let first = self
                 .texts
                 .label(first.source, first.key, "first given here");
-            let fault = self.twice("profile".into(), place, "profile");
+            let fault = self.twice(field.into(), place, field);
             self.faults.push(fault.second(first));
-        } else if let Some(profile) = self.read("profile", place.value) {
-            sections.profile = Some((place, profile));
+        } else if let Some(read) = self.read(field, place.value) {
+            *value = Some((place, read));
         }
     }
 

@@ -25,6 +25,10 @@ pub(super) fn resolve(sections: &Sections, texts: Texts<'_>, faults: &mut Vec<Fa
             .profile
             .as_ref()
             .map_or_else(Default::default, |(_, profile)| *profile),
+        on_failure: sections
+            .on_failure
+            .as_ref()
+            .map_or_else(Default::default, |(_, policy)| *policy),
         apart: sections.placement.apart.clone(),
         together: sections.placement.together.clone(),
         gates: desired::Gates::default(),

@@ -9,6 +9,7 @@ mod plan;
 mod planfile;
 mod question;
 mod refused;
+mod rollback;
 mod running;
 mod signals;
 mod unlock;
