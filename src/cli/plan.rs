@@ -62,6 +62,7 @@ pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failur
     if let Some(most) = planning.parallelism {
         for host in desired.hosts.values_mut() {
             host.limits.parallel = Some(most);
+            (host.limits.parallel_in, host.limits.parallel_out) = (None, None);
         }
     }
     let libvirt = LibvirtHosts::new(&desired.hosts);

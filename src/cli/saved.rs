@@ -355,7 +355,7 @@ mod tests {
             after: vec![],
             takes: vec![],
             frees: vec![],
-            slots: vec![],
+            uses: vec![],
             start: Millis(0),
             forecast: crate::plan::Forecast::default(),
         }

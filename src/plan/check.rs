@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{HostName, Millis, VmName, VolumeRef};
 
-use super::{Action, Plan, Resource, Step, StepId, Why};
+use super::{Action, Plan, Resource, Slot, Step, StepId, Why};
 
 /// Something wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,7 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     order(plan, &mut violations);
     if violations.is_empty() {
         room(plan, &mut violations);
+        slots(plan, &mut violations);
         let replay = Replay::of(plan);
         for id in (0..plan.steps.len()).map(StepId) {
             let missing = replay.missing(id).into_iter();
@@ -107,6 +108,41 @@ fn room(plan: &Plan, violations: &mut Vec<Violation>) {
                     what,
                 });
             }
+        }
+    }
+}
+
+/// Every slot at each instant of the forecast; what ends at an instant is free before what starts uses it.
+fn slots(plan: &Plan, violations: &mut Vec<Violation>) {
+    let mut used: BTreeMap<&Slot, u128> = BTreeMap::new();
+    let mut events: Vec<(Millis, bool, usize)> = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.forecast.duration > Millis::ZERO {
+            events.push((step.start, true, index));
+            events.push((end(step), false, index));
+        }
+    }
+    events.sort_unstable();
+    for (_, starts, index) in events {
+        for (slot, amount) in &plan.steps[index].uses {
+            let used = used.entry(slot).or_default();
+            if !starts {
+                *used = used.saturating_sub(u128::from(*amount));
+                continue;
+            }
+            *used += u128::from(*amount);
+            let limit = plan.slots.get(slot).copied();
+            let what = match limit {
+                None => format!("uses {slot}, of which the plan does not say how much there is"),
+                Some(limit) if *used > u128::from(limit) => {
+                    format!("brings what is used of {slot} to {used}, and {limit} may be used")
+                }
+                Some(_) => continue,
+            };
+            violations.push(Violation {
+                step: StepId(index),
+                what,
+            });
         }
     }
 }

@@ -39,8 +39,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Room at the start of everything that steps take from or give back to.
     pub capacities: Vec<Capacity>,
-    /// How many steps may use each slot at once.
-    pub slots: BTreeMap<Slot, u32>,
+    /// How much of each slot all running steps may use together.
+    pub slots: BTreeMap<Slot, u64>,
     /// How long the whole takes by the forecast.
     pub makespan: Millis,
     /// For VMs whose move is refused: every other host, and whether it would do.

@@ -39,8 +39,8 @@ pub struct Step {
     pub takes: Vec<(Resource, u64)>,
     /// What is given back when it ends.
     pub frees: Vec<(Resource, u64)>,
-    /// What it uses while it runs.
-    pub slots: Vec<Slot>,
+    /// What it uses while it runs, and how much of it.
+    pub uses: Vec<(Slot, u64)>,
     /// When it starts by the forecast, counted from the start of the apply.
     pub start: Millis,
     /// What it will take by the forecast.
@@ -245,6 +245,9 @@ pub enum Action {
         from: VolumeRef,
         /// What is created.
         spec: VolumeSpec,
+        /// Rate limit.
+        #[serde(default)]
+        bandwidth: Option<BytesPerSecond>,
     },
     /// Proves that two images have the same contents. After: it is proven, or the step has failed.
     VerifyVolume {
@@ -252,6 +255,9 @@ pub enum Action {
         from: VolumeRef,
         /// The other.
         to: VolumeRef,
+        /// Rate limit of each of the two readings.
+        #[serde(default)]
+        bandwidth: Option<BytesPerSecond>,
     },
     /// Removes a volume. Before: no domain of any host that sees the pool uses it, as a disk or below one, and
     /// where a replacement is named it exists with the same capacity. After: it is gone.
@@ -404,8 +410,8 @@ impl Action {
             | Self::Resume { host, .. }
             | Self::Destroy { host, .. } => vec![host],
             Self::CreateVolume { spec } => vec![&spec.at.host],
-            Self::CopyVolume { from, spec } => vec![&from.host, &spec.at.host],
-            Self::VerifyVolume { from, to } => vec![&from.host, &to.host],
+            Self::CopyVolume { from, spec, .. } => vec![&from.host, &spec.at.host],
+            Self::VerifyVolume { from, to, .. } => vec![&from.host, &to.host],
             Self::DeleteVolume { at, .. } => vec![&at.host],
             Self::Undefine { host, kept_by, .. } => vec![host, kept_by],
             Self::MigrateLive { from, to, .. }
@@ -423,8 +429,8 @@ impl fmt::Display for Action {
             Self::Mark { host, vm, .. } => write!(out, "mark {vm} on {host}"),
             Self::Unmark { host, vm } => write!(out, "remove the mark of {vm} on {host}"),
             Self::CreateVolume { spec } => write!(out, "create volume {}", spec.at),
-            Self::CopyVolume { from, spec } => write!(out, "copy {from} to {}", spec.at),
-            Self::VerifyVolume { from, to } => write!(out, "verify that {to} equals {from}"),
+            Self::CopyVolume { from, spec, .. } => write!(out, "copy {from} to {}", spec.at),
+            Self::VerifyVolume { from, to, .. } => write!(out, "verify that {to} equals {from}"),
             Self::DeleteVolume { at, .. } => write!(out, "delete volume {at}"),
             Self::MigrateLive { vm, from, to, .. } => {
                 write!(out, "migrate {vm} live from {from} to {to}")

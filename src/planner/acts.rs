@@ -8,22 +8,8 @@ use crate::definition;
 use crate::desired::{Method, OnStall};
 use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
-    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, Slot, VolumeSpec,
+    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, VolumeSpec,
 };
-
-/// What an act of this move uses while it runs.
-pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
-    let (out, into) = (
-        Slot::Out(intent.way.from.clone()),
-        Slot::In(intent.way.to.clone()),
-    );
-    match action {
-        Action::MigrateLive { .. } | Action::MigratePaused { .. } => vec![out, into],
-        Action::CopyVolume { from, spec } if from.host != spec.at.host => vec![out, into],
-        Action::CopyVolume { .. } | Action::BlockCopy { .. } => vec![out],
-        _ => Vec::new(),
-    }
-}
 
 /// The acts of one move in their order, each with the bytes that a copy of one volume carries.
 pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(Action, Bytes)> {
@@ -145,6 +131,7 @@ fn carry(intent: &Intent<'_>, actions: &mut Vec<(Action, Bytes)>) {
                         Action::CopyVolume {
                             from: original.clone(),
                             spec,
+                            bandwidth: None,
                         },
                         disk.allocation,
                     ));
@@ -283,7 +270,7 @@ fn options(intent: &Intent<'_>) -> MigrationOptions {
         copy,
         disks: copied.iter().map(|disk| disk.target.clone()).collect(),
         rewrite: intent.rewrite.clone(),
-        bandwidth: settings.bandwidth,
+        bandwidth: None,
         max_downtime: settings.max_downtime,
         on_stall: settings.on_stall.clone(),
         stall_after: settings.stall_after,
@@ -367,7 +354,7 @@ fn block_copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> (A
         path: spec.path,
         format: spec.format,
         shallow: spec.backing.is_some(),
-        bandwidth: intent.settings.bandwidth,
+        bandwidth: None,
     };
     (copy, disk.allocation)
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::derive::{Derived, derive};
 use super::gates;
 use super::intent::Intent;
+use super::limits;
 use super::room;
 use super::schedule::{Schedule, Stuck, schedule};
 use crate::definition;
@@ -25,7 +26,7 @@ pub(super) fn assemble<'a>(
     mut findings: Vec<Finding>,
 ) -> Plan {
     let capacities = room::capacities(desired, observed);
-    let slots = room::slots(desired, observed);
+    let slots = limits::slots(desired, observed);
     let (derived, schedule) = loop {
         let derived = derive(&intents);
         let schedule = schedule(&derived, &capacities, &slots);
@@ -62,7 +63,7 @@ pub(super) fn assemble<'a>(
         .collect();
     let touched: BTreeSet<_> = steps
         .iter()
-        .flat_map(|step| step.slots.iter().cloned())
+        .flat_map(|step| step.uses.iter().map(|(slot, _)| slot.clone()))
         .collect();
     Plan {
         format_version: FORMAT_VERSION.into(),

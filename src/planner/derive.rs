@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::acts::{actions, delete, slots};
+use super::acts::{actions, delete};
 use super::estimate::forecast;
 use super::intent::Intent;
+use super::limits::{uses, with_rate};
 use super::room;
 use crate::model::Millis;
 use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
 use crate::plan::{
-    Action, Carry, Dependency, DiskPlacement, Resource, Slot, Step, StepId, VolumeSpec, Why,
+    Action, Carry, Dependency, DiskPlacement, Resource, Step, StepId, VolumeSpec, Why,
 };
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
@@ -62,14 +63,16 @@ impl Derived {
         after: Vec<Dependency>,
     ) -> StepId {
         let id = StepId(self.steps.len());
+        let action = with_rate(intent, action);
         let forecast = forecast(intent, &action, size);
+        let uses = uses(intent, &action);
         self.steps.push(Step {
             action,
             vms: vec![intent.name.clone()],
             after,
             takes: Vec::new(),
             frees: Vec::new(),
-            slots: Vec::new(),
+            uses,
             start: Millis::ZERO,
             forecast,
         });
@@ -118,10 +121,6 @@ impl Derived {
         let id = self.push(intent, action, size, after.into_iter().collect());
         chain.push(id.0);
         let step = &mut self.steps[id.0];
-        step.slots = vec![
-            Slot::Out(base_from.host.clone()),
-            Slot::In(base_to.host.clone()),
-        ];
         if !there {
             step.takes = vec![(storage, size.0)];
             self.brought.insert(place, id);
@@ -142,10 +141,8 @@ impl Derived {
                 step: *last,
                 why: why(&action),
             });
-            let slots = slots(intent, &action);
             let frees = room::frees(intent, &action);
             let id = self.push(intent, action, size, after.into_iter().collect());
-            self.steps[id.0].slots = slots;
             self.steps[id.0].frees = frees;
             chain.push(id);
         }
@@ -301,7 +298,11 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
         .first()?;
     let (from, to) = (base_from.clone(), base_to.clone());
     let action = if there {
-        Action::VerifyVolume { from, to }
+        Action::VerifyVolume {
+            from,
+            to,
+            bandwidth: None,
+        }
     } else {
         let spec = VolumeSpec {
             path: intent.way.path_of(base_to)?,
@@ -310,7 +311,11 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
             capacity: layer.capacity.unwrap_or_default(),
             backing: None,
         };
-        Action::CopyVolume { from, spec }
+        Action::CopyVolume {
+            from,
+            spec,
+            bandwidth: None,
+        }
     };
     Some((action, layer.allocation.unwrap_or_default()))
 }

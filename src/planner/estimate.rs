@@ -4,6 +4,7 @@ use crate::model::{Bytes, BytesPerSecond, Millis};
 use crate::plan::{Action, Forecast};
 
 use super::intent::Intent;
+use super::limits;
 use super::place::copied_bytes;
 
 /// The rate that is assumed where the manifest names none: what a link of 1 Gbit/s carries.
@@ -17,13 +18,13 @@ const SHUTDOWN: Millis = Millis::from_secs(15);
 /// From the start to a guest that runs; its own boot is not counted, nobody can see it from outside.
 const START: Millis = Millis::from_secs(1);
 
-/// The rate at which a move of this VM carries bytes.
-pub(super) fn rate(intent: &Intent<'_>) -> BytesPerSecond {
-    intent.settings.bandwidth.unwrap_or(RATE_ASSUMED)
+/// The rate at which an act of this move carries bytes.
+fn rate(intent: &Intent<'_>, action: &Action) -> BytesPerSecond {
+    limits::rate(intent, action).unwrap_or(RATE_ASSUMED)
 }
 
-fn carried(intent: &Intent<'_>, bytes: Bytes, overhead: Millis) -> Forecast {
-    let duration = rate(intent).time_for(bytes).plus(overhead);
+fn carried(intent: &Intent<'_>, action: &Action, bytes: Bytes, overhead: Millis) -> Forecast {
+    let duration = rate(intent, action).time_for(bytes).plus(overhead);
     Forecast {
         duration,
         bytes,
@@ -43,16 +44,21 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
             let downtime = intent.settings.max_downtime;
             Forecast {
                 downtime,
-                ..carried(intent, bytes, MIGRATION_OVERHEAD)
+                ..carried(intent, action, bytes, MIGRATION_OVERHEAD)
             }
         }
-        Action::MigratePaused { .. } => {
-            carried(intent, copied_bytes(&intent.disks), MIGRATION_OVERHEAD)
+        Action::MigratePaused { .. } => carried(
+            intent,
+            action,
+            copied_bytes(&intent.disks),
+            MIGRATION_OVERHEAD,
+        ),
+        Action::CopyVolume { .. } | Action::BlockCopy { .. } => {
+            carried(intent, action, size, CALLS)
         }
-        Action::CopyVolume { .. } | Action::BlockCopy { .. } => carried(intent, size, CALLS),
         // Both ends are read through this process.
         Action::VerifyVolume { .. } => {
-            let read = carried(intent, size.plus(size), CALLS);
+            let read = carried(intent, action, size.plus(size), CALLS);
             Forecast {
                 bytes: Bytes::ZERO,
                 ..read

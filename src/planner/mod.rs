@@ -18,11 +18,13 @@ mod difference;
 mod estimate;
 mod gates;
 mod intent;
+mod limits;
 mod place;
 mod recover;
 mod room;
 mod schedule;
 mod settle;
+mod stocks;
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use super::place::Way;
 use crate::desired::Desired;
 use crate::model::{Bytes, HostName, PoolName, VolumeFormat, VolumeRef};
 use crate::observed::{Host, Observed, Vm};
-use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource, Slot};
+use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource};
 
 /// The resource that a volume's bytes come from. Storage that several hosts see is counted once, on the first of
 /// them by name.
@@ -233,22 +233,4 @@ pub(super) fn capacities(desired: &Desired, observed: &Observed) -> Vec<Capacity
         }
     }
     all
-}
-
-/// How many transfers a host may have in each direction at once.
-pub(super) fn slots(desired: &Desired, observed: &Observed) -> BTreeMap<Slot, u32> {
-    let fleet = desired.migration.fleet.parallel;
-    let default = crate::desired::MigrationSettings::default().parallel;
-    let mut slots = BTreeMap::new();
-    for (name, _) in observed.reached() {
-        let declared = desired.hosts.get(name);
-        let cluster = declared.and_then(|host| host.cluster.as_ref());
-        let of_cluster =
-            cluster.and_then(|cluster| desired.migration.clusters.get(cluster)?.parallel);
-        let of_host = declared.and_then(|host| host.limits.parallel);
-        let parallel = of_host.or(of_cluster).or(fleet).unwrap_or(default).max(1);
-        slots.insert(Slot::Out(name.clone()), parallel);
-        slots.insert(Slot::In(name.clone()), parallel);
-    }
-    slots
 }

@@ -121,8 +121,8 @@ impl World {
             }
             Action::Unmark { host, vm } => self.check_mark(host, vm),
             Action::CreateVolume { spec } => self.check_create(spec),
-            Action::CopyVolume { from, spec } => self.check_copy(from, spec),
-            Action::VerifyVolume { from, to } => self.check_same(from, to),
+            Action::CopyVolume { from, spec, .. } => self.check_copy(from, spec),
+            Action::VerifyVolume { from, to, .. } => self.check_same(from, to),
             Action::DeleteVolume {
                 at,
                 seen_by,
@@ -217,9 +217,12 @@ impl World {
             duration,
         };
         match action {
-            Action::CopyVolume { from, .. } | Action::VerifyVolume { from, .. } => {
-                transfer(volume(from), None)
+            Action::CopyVolume {
+                from, bandwidth, ..
             }
+            | Action::VerifyVolume {
+                from, bandwidth, ..
+            } => transfer(volume(from), *bandwidth),
             Action::BlockCopy {
                 host,
                 vm,
@@ -252,7 +255,7 @@ impl World {
     /// The action begins: what takes long takes its room and shows as a job.
     pub(super) fn begin(&mut self, action: &Action) -> Result<(), Refusal> {
         match action {
-            Action::CopyVolume { from, spec } => {
+            Action::CopyVolume { from, spec, .. } => {
                 self.begin_copy(from, spec);
                 Ok(())
             }
@@ -285,7 +288,9 @@ impl World {
             return Ok(Outcome { bytes, downtime });
         }
         match action {
-            Action::CopyVolume { from, spec } => return Ok(carried(self.finish_copy(from, spec)?)),
+            Action::CopyVolume { from, spec, .. } => {
+                return Ok(carried(self.finish_copy(from, spec)?));
+            }
             Action::BlockCopy {
                 host,
                 vm,

@@ -7,6 +7,7 @@
 
 mod carried_out;
 pub(crate) mod fleet;
+mod limits;
 mod moves;
 mod recovery;
 mod room;

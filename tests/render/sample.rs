@@ -228,7 +228,7 @@ fn steps() -> Vec<Step> {
             .collect(),
         takes: vec![],
         frees: vec![],
-        slots: vec![],
+        uses: vec![],
         start: Millis(start),
         forecast: Forecast {
             duration: Millis(duration),
@@ -289,7 +289,7 @@ fn waiting(mut steps: Vec<Step>) -> Vec<Step> {
     let memory = Resource::Memory(host("kvm1"));
     steps[2].frees = vec![(memory.clone(), 2 << 30)];
     steps[6].takes = vec![(memory, 2 << 30)];
-    steps[7].slots = vec![Slot::In(host("kvm2"))];
+    steps[7].uses = vec![(Slot::In(host("kvm2")), 1)];
     steps[7].start = Millis(49_000);
     steps
 }
@@ -382,6 +382,7 @@ fn copy() -> Action {
     Action::CopyVolume {
         from: volume("kvm2", "default", "db-1.raw"),
         spec,
+        bandwidth: None,
     }
 }
 

@@ -100,7 +100,7 @@ fn queued(plan: &Plan, step: &Step) -> Option<String> {
         other.start.plus(other.forecast.duration)
     };
     let ready = step.after.iter().map(end).max().unwrap_or(Millis::ZERO);
-    let slot = step.slots.first()?;
+    let (slot, _) = step.uses.first()?;
     let limit = plan.slots.get(slot)?;
     (step.start > ready).then(|| format!("when a transfer is free (at most {limit} at once)"))
 }
