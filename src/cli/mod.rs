@@ -19,6 +19,7 @@ mod run;
 mod saved;
 mod show;
 mod signals;
+mod sound;
 mod validate;
 mod waiting;
 

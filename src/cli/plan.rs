@@ -7,12 +7,14 @@ use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::saved::Saved;
+use super::sound::expect_sound;
 use super::{explain, hosts, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
 use crate::observed::Observed;
-use crate::plan::{Plan, check};
+use crate::plan::Plan;
+use crate::plan::check;
 use crate::planner;
 use crate::render::{json, text};
 
@@ -85,16 +87,8 @@ pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failur
 /// A plan that passed the independent check.
 pub(super) fn checked(desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
     let plan = planner::plan(desired, observed);
-    let violations = check::check(&plan);
-    if violations.is_empty() {
-        return Ok(plan);
-    }
-    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    Err(Failure::error(format!(
-        "internal error: the plan that was made breaks a rule of safety, so it is neither shown nor carried out\n{}",
-        lines.join("\n"),
-    ))
-    .help("this is a bug in Domicile: report it with the manifest and the file that `domicile observe --out FILE` writes"))
+    expect_sound(&check::check(desired, observed, &plan))?;
+    Ok(plan)
 }
 
 /// Leaves only the VMs that the command line wants.

@@ -12,9 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
 use super::files;
+use super::sound::expect_sound;
 use crate::desired::Desired;
 use crate::model::{HostName, VmName};
 use crate::observed::Observed;
+use crate::plan::check;
 use crate::plan::{Action, Finding, Move, MoveKind, Plan, Severity};
 
 /// The layout of the file. A minor step adds fields, a major one changes their meaning.
@@ -78,7 +80,8 @@ impl Saved {
         files::replace(path, &(text + "\n"))
     }
 
-    /// Reads it back, and refuses a file of another kind, another layout, or with another checksum than its own.
+    /// Reads it back, and refuses a file of another kind, another layout, or with another checksum than its own, and a
+    /// plan that is not sound in itself.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         Self::parse(path, files::parse_json(path, &files::read(path)?)?)
     }
@@ -102,7 +105,10 @@ impl Saved {
             ))
             .help("do not apply it; plan again and review what the new plan says"));
         }
-        serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))
+        let saved: Self =
+            serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))?;
+        expect_sound(&check::check_alone(&saved.plan))?;
+        Ok(saved)
     }
 
     /// What a fresh plan does otherwise than this one, a line each; empty where both do the same. Forecasts, room and
@@ -290,6 +296,8 @@ mod tests {
             capacities: vec![],
             slots: BTreeMap::new(),
             makespan: Millis(3),
+            bound: crate::plan::Bound::default(),
+            critical: Vec::new(),
             alternatives: BTreeMap::new(),
         }
     }
@@ -358,6 +366,7 @@ mod tests {
             uses: vec![],
             start: Millis(0),
             forecast: crate::plan::Forecast::default(),
+            held: None,
         }
     }
 

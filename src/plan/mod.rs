@@ -6,6 +6,7 @@ mod finding;
 mod resource;
 mod seen;
 mod step;
+mod wait;
 
 use std::collections::BTreeMap;
 
@@ -15,9 +16,10 @@ pub use finding::{Finding, Severity};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
 pub use step::{
-    Action, Carry, ColdRung, CopyMode, Dependency, DiskPlacement, Forecast, MigrationOptions, Step,
-    StepId, VolumeSpec, Why,
+    Action, Carry, ColdRung, CopyMode, DiskPlacement, Forecast, MigrationOptions, Step, StepId,
+    VolumeSpec,
 };
+pub use wait::{Cause, Dependency, Held, Why};
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 
@@ -43,9 +45,34 @@ pub struct Plan {
     pub slots: BTreeMap<Slot, u64>,
     /// How long the whole takes by the forecast.
     pub makespan: Millis,
+    /// The least that any order of these steps would take.
+    #[serde(default)]
+    pub bound: Bound,
+    /// The steps that determine how long the whole takes, in order: each starts when the one before it ends.
+    #[serde(default)]
+    pub critical: Vec<StepId>,
     /// For VMs whose move is refused: every other host, and whether it would do.
     #[serde(default)]
     pub alternatives: BTreeMap<VmName, Vec<Alternative>>,
+}
+
+/// The least time that any order of a plan's steps would take by the forecast.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The time.
+    pub time: Millis,
+    /// What needs it; `None` where there is nothing to do.
+    pub by: Option<Tight>,
+}
+
+/// What needs the time of a bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tight {
+    /// The steps that must follow each other, of which this is one.
+    Chain(StepId),
+    /// Everything that uses this slot.
+    Slot(Slot),
 }
 
 /// Another host for a VM whose move is refused.
@@ -188,6 +215,20 @@ impl Plan {
     #[must_use]
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.0]
+    }
+
+    /// How many times the least possible time the plan takes; 1 where no order could be faster.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        if self.bound.time == Millis::ZERO {
+            return 1.0;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds of any plan are far below what a float counts exactly"
+        )]
+        let ratio = self.makespan.0 as f64 / self.bound.time.0 as f64;
+        ratio
     }
 
     /// Whether nothing differs and nothing is refused.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, Seen, Slot};
+use super::{Dependency, Held, Resource, Seen, Slot};
 use crate::definition::Rewrite;
 use crate::desired::{Driver, OnShutdownTimeout, OnStall};
 use crate::model::{
@@ -45,29 +45,18 @@ pub struct Step {
     pub start: Millis,
     /// What it will take by the forecast.
     pub forecast: Forecast,
+    /// What determined its start, by the forecast; `None` where it starts at once. This is told and not enforced: an
+    /// apply waits for nothing but `after` and for the slots.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
-/// Why a step waits for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Why {
-    /// It is the next act on the same VM.
-    SameVm,
-    /// The base must be there before what stands on it.
-    BaseFirst,
-    /// The other gives back the room that this one takes.
-    FreesRoom,
-    /// The copy must be proven before the original goes.
-    CopyBeforeDelete,
-}
-
-/// Waiting for another step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Dependency {
-    /// For which.
-    pub step: StepId,
-    /// Why.
-    pub why: Why,
+impl Step {
+    /// When it ends by the forecast.
+    #[must_use]
+    pub fn end(&self) -> Millis {
+        self.start.plus(self.forecast.duration)
+    }
 }
 
 /// What a step will take by the forecast.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::intent::{Intent, Transfer};
 use crate::definition;
 use crate::desired::{Method, OnStall};
-use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
+use crate::model::{Bytes, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
     Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, VolumeSpec,
 };
@@ -87,7 +87,7 @@ fn prelude_act(intent: &Intent<'_>, action: &Action) -> Action {
         at, seen_by: hosts, ..
     } = &mut action
     {
-        *hosts = seen_by(intent, at);
+        *hosts = intent.way.storages.seen_by(at);
     }
     action
 }
@@ -214,37 +214,10 @@ pub(super) fn delete(
 ) -> Action {
     Action::DeleteVolume {
         at: at.clone(),
-        seen_by: seen_by(intent, at),
+        seen_by: intent.way.storages.seen_by(at),
         replaced_by,
         only_if_unused,
     }
-}
-
-/// Every host whose daemon can see the storage of a volume.
-fn seen_by(intent: &Intent<'_>, at: &VolumeRef) -> Vec<HostName> {
-    let way = &intent.way;
-    let named = way.desired.pool_named(&at.pool, &at.host);
-    let storage = way
-        .observed
-        .host(&at.host)
-        .and_then(|host| host.pools.get(&at.pool)?.storage.as_ref());
-    let sees = |host: &HostName, reading: &crate::observed::Host| {
-        let declared = way.desired.is_shared(&named)
-            && reading
-                .pools
-                .contains_key(&way.desired.pool_on(&named, host));
-        let known = storage.is_some()
-            && reading
-                .pools
-                .values()
-                .any(|pool| pool.storage.as_ref() == storage);
-        *host == at.host || declared || known
-    };
-    let hosts = way
-        .observed
-        .reached()
-        .filter(|(host, reading)| sees(host, reading));
-    hosts.map(|(host, _)| host.clone()).collect()
 }
 
 fn options(intent: &Intent<'_>) -> MigrationOptions {

@@ -17,11 +17,13 @@ struct PlanDocument<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
     totals: Totals,
+    /// How many times the least possible time (`bound`) the plan takes.
+    ratio: f64,
     /// Whether an apply would start: there are steps, and nothing is refused.
     applyable: bool,
 }
 
-/// A plan as one document: its own fields, `totals`, and `applyable`.
+/// A plan as one document: its own fields, `totals`, `ratio`, and `applyable`.
 ///
 /// # Errors
 /// Never for a plan that the planner made; a number that JSON does not know would be one.
@@ -30,6 +32,7 @@ pub fn plan(plan: &Plan) -> serde_json::Result<String> {
     pretty(&PlanDocument {
         plan,
         totals: plan.totals(),
+        ratio: plan.ratio(),
         applyable,
     })
 }

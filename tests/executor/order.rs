@@ -44,6 +44,7 @@ fn copies(count: usize, places: u64) -> (Fleet, Plan) {
         // The later its number, the earlier it is to start.
         start: Millis(100 - number),
         forecast: Forecast::default(),
+        held: None,
     };
     let mut plan = fleet.plan();
     plan.steps = (0..count as u64).map(copy).collect();
