@@ -20,4 +20,5 @@ mod scenarios;
 )]
 mod schema;
 mod simulator;
+mod solver;
 mod support;
