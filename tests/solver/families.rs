@@ -170,6 +170,7 @@ impl Ways for Fleet {
             duration: direct.min(out + into),
             leave: vec![(2 * vm.from, out)],
             enter: vec![(2 * vm.to + 1, into)],
+            around: Vec::new(),
         })
     }
 }

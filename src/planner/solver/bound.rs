@@ -48,23 +48,50 @@ fn floor(tables: &Tables, ways: &dyn Ways, item: ItemId) -> Floor {
             .map(energy)
             .collect(),
         enter: job.uses.iter().map(energy).collect(),
+        around: job
+            .uses
+            .iter()
+            .map(|one| (one.port, one.from, job.duration - one.to))
+            .collect(),
     }
 }
 
 fn port_bound(tables: &Tables, floors: &[Floor]) -> Time {
-    let mut loads = vec![0_u64; tables.problem.ports.len()];
+    /// What all that uses a port has in common.
+    #[derive(Clone, Copy)]
+    struct Used {
+        load: u64,
+        before: Time,
+        after: Time,
+    }
+    let none = Used {
+        load: 0,
+        before: Time::MAX,
+        after: Time::MAX,
+    };
+    let mut ports = vec![none; tables.problem.ports.len()];
     for floor in floors {
-        for (port, energy) in &floor.leave {
-            loads[*port] += energy;
-        }
-        for (port, energy) in &floor.enter {
-            let left = floor.leave.iter().find(|(other, _)| other == port);
-            loads[*port] += energy.saturating_sub(left.map_or(0, |(_, energy)| *energy));
+        let left = |port: PortId| {
+            let mut here = floor.leave.iter().filter(|(other, _)| *other == port);
+            here.next().map_or(0, |(_, energy)| *energy)
+        };
+        let entering = floor.enter.iter();
+        let more = entering.map(|(port, energy)| (*port, energy.saturating_sub(left(*port))));
+        for (port, energy) in floor.leave.iter().copied().chain(more) {
+            if energy == 0 {
+                continue;
+            }
+            let mut around = floor.around.iter().filter(|(other, ..)| *other == port);
+            let (_, before, after) = around.next().copied().unwrap_or_default();
+            let used = &mut ports[port];
+            used.load += energy;
+            used.before = used.before.min(before);
+            used.after = used.after.min(after);
         }
     }
-    let ports = tables.problem.ports.iter().zip(loads);
-    ports
-        .map(|(port, load)| load.div_ceil(port.limit.max(1)))
+    let limits = tables.problem.ports.iter().map(|port| port.limit.max(1));
+    let used = ports.iter().zip(limits).filter(|(used, _)| used.load > 0);
+    used.map(|(used, limit)| used.before + used.load.div_ceil(limit) + used.after)
         .max()
         .unwrap_or(0)
 }

@@ -44,8 +44,14 @@ const HISTORY: usize = 50;
 
 impl Search<'_> {
     /// Changes the schedule until the bound is met, all work up to `until` is done, or nothing has come of it for
-    /// long; gives back the best that was found.
-    pub(super) fn improve(&mut self, start: Schedule, bound: Time, until: u64) -> Schedule {
+    /// long: for so much work as `patience_for` says, or many changes. Gives back the best that was found.
+    pub(super) fn improve(
+        &mut self,
+        start: Schedule,
+        bound: Time,
+        until: u64,
+        patience_for: &impl Fn(Time) -> u64,
+    ) -> Schedule {
         let mut best = start.clone();
         let mut now = start;
         let mut target = best.makespan - best.makespan / 8;
@@ -53,7 +59,8 @@ impl Search<'_> {
         let mut history = vec![cost; HISTORY];
         let (mut turn, mut since) = (0, 0);
         let patience = PATIENCE + 4 * self.tables.items();
-        while self.timing.work < until && best.makespan > bound && since < patience {
+        let mut given_up = until.min(self.timing.work + patience_for(best.makespan));
+        while self.timing.work < given_up && best.makespan > bound && since < patience {
             since += 1;
             let limit = now.makespan.max(best.makespan) + now.makespan / 16;
             let Some(next) = self.step(&now, limit) else {
@@ -68,6 +75,7 @@ impl Search<'_> {
                 if now.rank() < best.rank() {
                     since = 0;
                     best = now.clone();
+                    given_up = until.min(self.timing.work + patience_for(best.makespan));
                     let closer = best.makespan - best.makespan / 8;
                     if closer != target {
                         target = closer;

@@ -49,6 +49,19 @@ const BEAM_ENDS_MAX: usize = 400;
 /// How many first orders are kept to be improved in turn.
 const POOL_MAX: usize = 8;
 
+/// Work without success after which no more is expected: the less there is to gain, the less. In hundredths of all work,
+/// at least and at most, and for each hundredth that could be gained.
+const PATIENCE_PERCENT: (u64, u64, u64) = (5, 40, 5);
+/// So much is always worth it.
+const PATIENCE_MIN: u64 = 100_000;
+
+/// The patience for a schedule of this length.
+fn patience(makespan: Time, bound: Time, work: u64) -> u64 {
+    let (least, most, each) = PATIENCE_PERCENT;
+    let gain = makespan.saturating_sub(bound).saturating_mul(100) / bound.max(1);
+    PATIENCE_MIN.max(work / 100 * (each * gain).clamp(least, most))
+}
+
 /// A way for everyone, without times.
 struct First {
     routes: Routes,
@@ -226,6 +239,8 @@ impl Solver<'_> {
     ) -> Option<Schedule> {
         let mut best = search.evaluate(first.routes.clone(), &first.order, Time::MAX)?;
         let until = search.timing.work + limits.work;
+        let patience = |makespan| patience(makespan, bound, limits.work);
+        let mut improved = search.timing.work;
         let live = Allowed {
             detours: search.allowed.detours,
             cold: false,
@@ -233,10 +248,12 @@ impl Solver<'_> {
         let mut pool = pool.into_iter();
         let mut start = best.clone();
         for round in 1.. {
-            let found = search.improve(start, bound, until);
+            let found = search.improve(start, bound, until, &patience);
             if found.rank() < best.rank() {
                 best = found;
+                improved = search.timing.work;
             }
+            let until = until.min(improved.saturating_add(patience(best.makespan)));
             if search.timing.work >= until || best.makespan <= bound || best.order.len() < 2 {
                 break;
             }

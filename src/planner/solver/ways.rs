@@ -19,6 +19,9 @@ pub struct Floor {
     pub leave: Vec<(PortId, u64)>,
     /// The same, for the energy after all is taken that the direct job takes.
     pub enter: Vec<(PortId, u64)>,
+    /// For ports of these: the least time from the first start to the first use of the port, and from its last use to
+    /// the last end.
+    pub around: Vec<(PortId, Time, Time)>,
 }
 
 /// Room everywhere.
