@@ -15,5 +15,6 @@ mod render;
 mod rules;
 mod scenarios;
 mod schemas;
+mod schemas;
 mod simulator;
 mod support;

@@ -7,7 +7,7 @@ use super::console::{Console, print, remark};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::{Made, checked, make};
-use super::progress::Shower;
+use super::progress::{Shower, now, seconds};
 use super::saved::Saved;
 use super::signals::Listener;
 use super::{hosts, report};
@@ -16,7 +16,7 @@ use crate::apply::{self, CancelHandle, Event, Happening, Options, Summary};
 use crate::hypervisor::Hypervisor;
 use crate::libvirt::LibvirtHosts;
 use crate::plan::Plan;
-use crate::render::{json, text};
+use crate::render::{clean, stream, text};
 use crate::simulator::Simulator;
 
 pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, Failure> {
@@ -27,17 +27,22 @@ pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, 
         Some(path) => from_file(console, arguments, path)?,
         None => make(console, &arguments.planning)?,
     };
-    if !arguments.json {
+    let grouping = console.grouping();
+    if arguments.json {
+        announce(&made.plan)?;
+    } else {
+        print(&grouping.open("plan", "Plan", seconds()))?;
         print(&text::plan(&made.plan, &console.style))?;
+        print(&grouping.close("plan", seconds()))?;
+    }
+    if let Some(expected) = &arguments.expect {
+        expected.check(&made.plan)?;
     }
     if made.plan.is_blocked() {
         return Err(Failure::new(Exit::BLOCKED, "a wanted change is refused, so nothing was started")
             .help("do what the findings say; or leave the refused VMs out with --exclude, or choose others with --target"));
     }
     if made.plan.steps.is_empty() {
-        if arguments.json {
-            announce(&made.plan)?;
-        }
         return Ok(Exit::DONE);
     }
     if !arguments.auto_approve && arguments.plan_file.is_none() {
@@ -76,19 +81,25 @@ fn from_file(console: Console, arguments: &ApplyArguments, path: &Path) -> Resul
     let timeout = arguments.planning.timeout.timeout;
     let observed = hosts::read(console, &libvirt, &desired, None, timeout)?;
     let plan = checked(&desired, &observed)?;
-    let differences = saved.differences(&observed, &plan);
-    if !differences.is_empty() {
-        let list: Vec<String> = differences.iter().map(|line| format!("  {line}")).collect();
+    let since = saved.differences(&observed, &plan);
+    if !since.matters.is_empty() {
         return Err(Failure::new(
             Exit::STALE,
             format!(
                 "the hosts have changed since {} was made ({}), so nothing was started\n{}",
                 path.display(),
                 saved.made_at,
-                list.join("\n"),
+                list(&since.matters),
             ),
         )
         .help("plan again with `domicile plan --out FILE` and review what is different"));
+    }
+    if !since.harmless.is_empty() {
+        remark(&format!(
+            "Changed since {} was made, and no step rests on it:\n{}",
+            path.display(),
+            list(&since.harmless),
+        ));
     }
     Ok(Made {
         desired,
@@ -97,8 +108,16 @@ fn from_file(console: Console, arguments: &ApplyArguments, path: &Path) -> Resul
     })
 }
 
+fn list(lines: &[String]) -> String {
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| format!("  {}", clean(line)))
+        .collect();
+    lines.join("\n")
+}
+
 fn announce(plan: &Plan) -> Result<(), Failure> {
-    let lines = json::announce(plan, env!("CARGO_PKG_VERSION"))
+    let lines = stream::announce(plan, env!("CARGO_PKG_VERSION"), &now())
         .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))?;
     print(&(lines.join("\n") + "\n"))
 }
@@ -111,10 +130,10 @@ fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Resul
         })?),
         None => None,
     };
-    if arguments.json {
-        announce(&made.plan)?;
-    } else {
+    let grouping = console.grouping();
+    if !arguments.json {
         print("\n")?;
+        print(&grouping.open("steps", "Steps", seconds()))?;
     }
     let cancel = CancelHandle::new();
     let _listener = Listener::new(&cancel).map_err(|error| {
@@ -142,6 +161,8 @@ fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Resul
     options.timeout = arguments.planning.timeout.timeout;
     let summary = apply::run(&made.plan, hosts.as_ref(), &options, &cancel, &mut sink);
     if !arguments.json {
+        // Nobody who reads any more is no reason to keep silent about the end.
+        let _ = print(&grouping.close("steps", seconds()));
         // What was done is done, whether its end can be shown or not; the exit code tells of it.
         if let Err(failure) = conclude(console, &made.plan, &kept, &summary) {
             report::report(console, &failure);

@@ -52,6 +52,11 @@ impl Exit {
         code: 7,
         meaning: "`apply PLANFILE`: the hosts have changed since the plan was made; nothing was changed",
     };
+    /// The plan is not the one that was demanded.
+    pub const UNEXPECTED: Self = Self {
+        code: 8,
+        meaning: "`apply --expect`: the plan is another one than was expected; nothing was changed",
+    };
     /// The command line makes no sense.
     pub const USAGE: Self = Self {
         code: 64,
@@ -64,7 +69,7 @@ impl Exit {
     };
 
     /// Every code, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DONE,
         Self::ERROR,
         Self::CHANGES,
@@ -73,6 +78,7 @@ impl Exit {
         Self::INCOMPLETE,
         Self::CANCELLED,
         Self::STALE,
+        Self::UNEXPECTED,
         Self::USAGE,
         Self::BUG,
     ];

@@ -1,11 +1,14 @@
 //! `domicile plan`, and what `apply` shares with it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use super::args::{PlanArguments, Planning};
+use super::annotate::annotated;
+use super::args::{Format, PlanArguments, Planning};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::output::Shown;
 use super::saved::Saved;
 use super::{explain, hosts, manifest};
 use crate::desired::{Desired, Gates};
@@ -14,7 +17,7 @@ use crate::model::VmName;
 use crate::observed::Observed;
 use crate::plan::{Plan, check};
 use crate::planner;
-use crate::render::{json, text};
+use crate::render::json;
 
 /// A plan and what it was made from.
 pub(super) struct Made {
@@ -24,16 +27,24 @@ pub(super) struct Made {
 }
 
 pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, Failure> {
-    let made = make(console, &arguments.planning)?;
-    if arguments.json {
-        print(&as_json(&made.plan)?)?;
-    } else {
-        print(&text::plan(&made.plan, &console.style))?;
-    }
+    let planning = &arguments.planning;
+    let manifest = annotated(&arguments.annotations, &planning.manifest.files)?;
+    let made = from_demand(console, planning, manifest.loaded.desired.clone())?;
+    manifest.annotate(&arguments.annotations, &made.plan.findings)?;
+    let name = name_of(&planning.manifest.files);
+    let file = arguments.out.as_ref();
+    let file = file.map(|path| path.display().to_string());
+    let shown = Shown {
+        plan: &made.plan,
+        name: &name,
+        made_at: None,
+        file: file.as_deref(),
+    };
+    print(&shown.render(console, &arguments.output)?)?;
     if let Some(path) = &arguments.out {
-        Saved::new(&made.desired, &made.observed, &made.plan).write(path)?;
-        let fit = !made.plan.is_blocked() && !made.plan.steps.is_empty();
-        if console.hints && fit && !arguments.json {
+        Saved::new(&name, &made.desired, &made.observed, &made.plan).write(path)?;
+        let as_text = arguments.output.format() == Format::Text;
+        if console.hints && json::is_applyable(&made.plan) && as_text {
             let name = path.display();
             print(&format!(
                 "\nSaved to {name}. To carry out exactly this: domicile apply {name}\n"
@@ -51,7 +62,26 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
 
 /// Manifest, reading, plan, check.
 pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failure> {
-    let mut desired = manifest::load(&planning.manifest.files)?;
+    from_demand(console, planning, manifest::load(&planning.manifest.files)?)
+}
+
+/// What a plan is called unless somebody chooses a name: the manifest's files and folders without their endings.
+fn name_of(files: &[PathBuf]) -> String {
+    let stem = |path: &PathBuf| Some(path.file_stem()?.to_string_lossy().into_owned());
+    let stems: Vec<String> = files.iter().filter_map(stem).collect();
+    if stems.is_empty() {
+        "fleet".to_owned()
+    } else {
+        stems.join("+")
+    }
+}
+
+/// Reading, plan, check.
+fn from_demand(
+    console: Console,
+    planning: &Planning,
+    mut desired: Desired,
+) -> Result<Made, Failure> {
     choose(&mut desired, &planning.targets, &planning.excludes)?;
     desired.gates = Gates {
         max_downtime: planning.max_downtime,
@@ -126,9 +156,4 @@ fn similar<'d>(name: &VmName, desired: &'d Desired) -> Option<&'d VmName> {
         .keys()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= LIKENESS_MIN).then_some(best)
-}
-
-pub(super) fn as_json(plan: &Plan) -> Result<String, Failure> {
-    json::plan(plan)
-        .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))
 }

@@ -12,7 +12,7 @@ use super::args::{Arguments, Command};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{apply, explain, import, observe, plan, report, show, validate};
+use super::{apply, explain, import, observe, plan, report, schema, show, validate};
 use crate::libvirt;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -63,7 +63,7 @@ fn execute(arguments: &Arguments) -> Exit {
         Command::Apply(arguments) => apply::run(console, arguments),
         Command::Show(arguments) => show::run(console, arguments),
         Command::Explain { code } => explain::run(console, code.as_deref()),
-        Command::Schema => validate::schema(),
+        Command::Schema { of } => schema::run(*of),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
     };

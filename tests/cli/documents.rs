@@ -34,6 +34,31 @@ fn the_readmes_commands_are_ones_that_the_program_takes() {
     assert!(seen >= 3, "the README shows no commands");
 }
 
+/// Every example in the help of the program and of its commands.
+#[test]
+fn the_examples_of_the_help_are_commands_that_the_program_takes() {
+    let program = command();
+    let helps = [&program].into_iter().chain(program.get_subcommands());
+    let mut seen = 0;
+    for help in helps.filter_map(|command| command.get_after_help()) {
+        for line in help.to_string().lines() {
+            let Some(line) = line.strip_prefix("  domicile ") else {
+                continue;
+            };
+            // Behind wide spaces stands what an example does.
+            let line = line.split("   ").next().unwrap_or_default();
+            for one in line.split(" && domicile ") {
+                let words = ["domicile"].into_iter().chain(one.split_whitespace());
+                if let Err(error) = command().try_get_matches_from(words) {
+                    panic!("{one}: {error}");
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 12, "{seen}");
+}
+
 #[test]
 fn the_readmes_picture_of_a_plan_is_what_the_program_prints() {
     trycmd::TestCases::new().case("README.md").run();

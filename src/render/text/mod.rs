@@ -10,16 +10,19 @@ mod steps;
 mod summary;
 mod totals;
 
+pub(super) use diff::diff_lines;
+pub(super) use findings::groups;
+pub(super) use moves::word;
 pub use observed::observed;
 pub use plan::plan;
 pub use restrictions::{restriction, restrictions, restrictions_table};
 pub use summary::{next, summary};
-pub use totals::totals;
+pub use totals::{hash, totals};
 
 use crate::model::Millis;
 
 /// A forecast of time; [`Millis`] has no word for a time that nobody can tell.
-fn time(span: Millis) -> String {
+pub(super) fn time(span: Millis) -> String {
     if span.0 == u64::MAX {
         "unknown".to_owned()
     } else {
