@@ -73,6 +73,8 @@ pub struct Outcome {
     pub bytes: Bytes,
     /// How long the guest stood still, where it did and somebody measured it.
     pub downtime: Option<Millis>,
+    /// Bytes that a compacted copy occupies less than its original.
+    pub saved: Bytes,
 }
 
 /// Why a step failed.

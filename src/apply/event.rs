@@ -53,6 +53,9 @@ pub enum Happening {
         bytes: Bytes,
         /// How long the guest stood still, where it was measured.
         downtime: Option<Millis>,
+        /// Bytes that a compacted copy occupies less than its original; left out where there is none.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        saved: Bytes,
     },
     /// A step failed.
     StepFailed {
@@ -126,6 +129,14 @@ pub enum Happening {
     Finished(Summary),
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_nothing(bytes: &Bytes) -> bool {
+    *bytes == Bytes::ZERO
+}
+
 /// What came of an apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
@@ -145,6 +156,9 @@ pub struct Summary {
     pub steps: usize,
     /// Bytes carried.
     pub bytes: Bytes,
+    /// Bytes that compacted copies occupy less than their originals; left out where there are none.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub saved: Bytes,
     /// From the first step to the last.
     pub took: Millis,
     /// Whether a person asked to stop.

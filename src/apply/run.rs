@@ -201,6 +201,7 @@ impl<'a> Coordinator<'a> {
             took: self.tally.since(step, self.at),
             bytes: outcome.bytes,
             downtime: outcome.downtime,
+            saved: outcome.saved,
         });
         for news in self.tally.done(step, self.at, outcome, &self.board) {
             self.tell(news);

@@ -73,6 +73,7 @@ pub(super) fn run(
     Ok(Outcome {
         bytes: copied,
         downtime: None,
+        ..Outcome::default()
     })
 }
 

@@ -195,6 +195,7 @@ mod tests {
             source_volumes: vec![(pool, VolumeName::new("\"v\"<!--").unwrap())],
             created_volumes: vec![],
             created_bases: vec![],
+            temporary_volumes: vec![],
         };
         let vm = VmName::new("test").unwrap();
         write(&context, &name, &vm, &mark).unwrap();

@@ -1,6 +1,7 @@
 //! Real hosts, over libvirt: the only place that knows `virt` and `virt-sys`.
 
 mod block_copy;
+mod compact;
 mod compare;
 mod connection;
 mod context;

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::migrate::{self, Route};
 use super::volume::Pool;
-use super::{block_copy, copy, define, delete, mark, power};
+use super::{block_copy, compact, copy, define, delete, mark, power};
 use crate::hypervisor::{Outcome, StepError, Watch};
 use crate::model::{HostName, MoveMark, VmName};
 use crate::plan::{Action, Seen, VolumeSpec};
@@ -31,6 +31,7 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         Action::Unmark { host, vm } => mark::remove(context, host, vm),
         Action::CreateVolume { spec } => create(context, spec),
         Action::CopyVolume { from, spec } => copy::copy(context, from, spec),
+        Action::CompactVolume { from, spec } => compact::compact(context, from, spec),
         Action::VerifyVolume { from, to } => copy::verify(context, from, to),
         Action::DeleteVolume {
             at,
@@ -50,12 +51,10 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
             to,
             options,
         } => migrate::paused(context, Route { vm, from, to }, options),
-        Action::ShutDown {
-            host,
-            vm,
-            timeout,
-            on_timeout,
-        } => power::shut_down(context, host, vm, *timeout, *on_timeout),
+        #[rustfmt::skip]
+        Action::ShutDown { host, vm, timeout, on_timeout } => {
+            power::shut_down(context, host, vm, *timeout, *on_timeout)
+        },
         Action::Define {
             vm,
             from,
@@ -103,6 +102,9 @@ fn begin(
 ) -> Result<Outcome, Failure> {
     if let Some(seen) = seen {
         define::expect_as_seen(context, host, vm, seen)?;
+        for image in &seen.compacted {
+            compact::expect_plain(context, image)?;
+        }
     }
     mark::write(context, host, vm, mark)
 }

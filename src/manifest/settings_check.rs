@@ -302,6 +302,8 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
         cold_copy,
         live_clones,
         remove_unused_bases,
+        shrink,
+        flatten,
         allow_reboot,
         max_cold_downtime,
         live_timeout,
@@ -321,6 +323,8 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
     into.cold_copy = into.cold_copy.or(cold_copy);
     into.live_clones = into.live_clones.or(live_clones);
     into.remove_unused_bases = into.remove_unused_bases.or(remove_unused_bases);
+    into.shrink = into.shrink.or(shrink);
+    into.flatten = into.flatten.or(flatten);
     into.allow_reboot = into.allow_reboot.or(allow_reboot);
     into.max_cold_downtime = into.max_cold_downtime.or(max_cold_downtime);
     into.live_timeout = into.live_timeout.or(live_timeout);

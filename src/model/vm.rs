@@ -191,6 +191,10 @@ pub struct MoveMark {
     pub created_volumes: Vec<(PoolName, VolumeName)>,
     /// Bases copied for this move; complete or not, they are ours until the move ends.
     pub created_bases: Vec<(PoolName, VolumeName)>,
+    /// Volumes that the move makes at the source to carry them in place of others; complete or not, they are ours and
+    /// go before the move ends. Left out where there are none, which is what earlier versions can read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub temporary_volumes: Vec<(PoolName, VolumeName)>,
 }
 
 impl MoveMark {

@@ -145,7 +145,8 @@ impl Basis {
 fn volumes_of(plan: &Plan) -> BTreeSet<VolumeRef> {
     let mut all = BTreeSet::new();
     for disk in plan.moves.iter().flat_map(|a_move| &a_move.disks) {
-        all.extend(disk.from.iter().chain(&disk.to).cloned());
+        let places = disk.from.iter().chain(&disk.to);
+        all.extend(places.chain(disk.carry.via()).cloned());
         if let Carry::Thin { base_from, base_to } = &disk.carry {
             all.extend([base_from.clone(), base_to.clone()]);
         }

@@ -188,6 +188,7 @@ impl MoveMeaning {
         actions.sort_unstable();
         let disks = a_move.disks.iter().map(|disk| DiskPlacement {
             allocation: Bytes::ZERO,
+            below: disk.below.map(|_| Bytes::ZERO),
             ..disk.clone()
         });
         Self {

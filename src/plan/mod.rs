@@ -5,6 +5,7 @@ mod basis;
 pub mod check;
 mod finding;
 mod meaning;
+mod placement;
 mod resource;
 mod seen;
 mod step;
@@ -17,11 +18,12 @@ use serde::{Deserialize, Serialize};
 pub use basis::{Basis, Since};
 pub use finding::{Finding, Severity};
 pub use meaning::{Meaning, PlanHash};
+pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
 pub use step::{
-    Action, Carry, ColdRung, CopyMode, Dependency, DiskPlacement, Forecast, MigrationOptions, Step,
-    StepId, VolumeSpec, Why,
+    Action, ColdRung, CopyMode, Dependency, Forecast, MigrationOptions, Step, StepId, VolumeSpec,
+    Why,
 };
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};

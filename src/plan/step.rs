@@ -103,60 +103,6 @@ pub struct VolumeSpec {
     pub backing: Option<(String, VolumeFormat)>,
 }
 
-/// How a disk gets to its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Carry {
-    /// It is where it shall be: storage that both hosts see, or a disk that does not move.
-    Stays,
-    /// All its data is copied into a volume that stands alone.
-    Copy,
-    /// The clone's own data is copied onto a base at the destination; it stays thin.
-    Thin {
-        /// The base at the source.
-        base_from: VolumeRef,
-        /// The base at the destination.
-        base_to: VolumeRef,
-    },
-    /// Removable media that is not carried; the path must exist at the destination or the drive be empty.
-    Media,
-}
-
-impl Carry {
-    /// Whether bytes of this disk are copied.
-    #[must_use]
-    pub fn is_copied(&self) -> bool {
-        matches!(self, Self::Copy | Self::Thin { .. })
-    }
-
-    /// Whether the disk is a linked clone that stays one.
-    #[must_use]
-    pub fn is_thin(&self) -> bool {
-        matches!(self, Self::Thin { .. })
-    }
-}
-
-/// A disk and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DiskPlacement {
-    /// Which disk.
-    pub target: DiskTarget,
-    /// How.
-    pub carry: Carry,
-    /// Where it is; `None` for a source that is no volume.
-    pub from: Option<VolumeRef>,
-    /// Where it will be; `None` for a source that is no volume.
-    pub to: Option<VolumeRef>,
-    /// Its path at the destination, where it changes or must be proven.
-    pub to_path: Option<String>,
-    /// Format, at both ends.
-    pub format: VolumeFormat,
-    /// Virtual size.
-    pub capacity: Bytes,
-    /// Bytes that its own image occupies at the source.
-    pub allocation: Bytes,
-}
-
 /// Which disk data a migration copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -251,6 +197,17 @@ pub enum Action {
         /// From where.
         from: VolumeRef,
         /// What is created.
+        spec: VolumeSpec,
+    },
+    /// Lets the host's daemon write what a guest reads of an image and of everything below it into a volume that it
+    /// creates and that stands alone, without what was never written or reads as zeros. Before: nothing writes to the
+    /// source, which holds nothing else, such as internal snapshots; the new volume does not exist. After: it exists
+    /// with the same virtual size. What is in it rests on the word of the daemon's converter: nothing in libvirt reads
+    /// an image as a guest would.
+    CompactVolume {
+        /// From where.
+        from: VolumeRef,
+        /// What is created, on the same host.
         spec: VolumeSpec,
     },
     /// Proves that two images have the same contents. After: it is proven, or the step has failed.
@@ -411,7 +368,9 @@ impl Action {
             | Self::Resume { host, .. }
             | Self::Destroy { host, .. } => vec![host],
             Self::CreateVolume { spec } => vec![&spec.at.host],
-            Self::CopyVolume { from, spec } => vec![&from.host, &spec.at.host],
+            Self::CopyVolume { from, spec } | Self::CompactVolume { from, spec } => {
+                vec![&from.host, &spec.at.host]
+            }
             Self::VerifyVolume { from, to } => vec![&from.host, &to.host],
             Self::DeleteVolume { at, .. } => vec![&at.host],
             Self::Undefine { host, kept_by, .. } => vec![host, kept_by],
@@ -431,6 +390,7 @@ impl fmt::Display for Action {
             Self::Unmark { host, vm } => write!(out, "remove the mark of {vm} on {host}"),
             Self::CreateVolume { spec } => write!(out, "create volume {}", spec.at),
             Self::CopyVolume { from, spec } => write!(out, "copy {from} to {}", spec.at),
+            Self::CompactVolume { from, spec } => write!(out, "compact {from} into {}", spec.at),
             Self::VerifyVolume { from, to } => write!(out, "verify that {to} equals {from}"),
             Self::DeleteVolume { at, .. } => write!(out, "delete volume {at}"),
             Self::MigrateLive { vm, from, to, .. } => {

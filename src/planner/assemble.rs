@@ -286,6 +286,8 @@ fn definition_change(intent: &Intent<'_>, findings: &mut Vec<Finding>) -> Option
         return None;
     }
     match definition::rewrite(before, &intent.rewrite) {
+        // A base that is lost stands in the image and not in a persistent definition.
+        Ok(after) if after == *before => None,
         Ok(after) => Some(DefinitionChange {
             before: before.clone(),
             after,

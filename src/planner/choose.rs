@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::compact;
 use super::difference::{Index, locate};
 use super::gates::findings_of;
 use super::intent::{Choice, Intent, Transfer};
@@ -96,6 +97,7 @@ pub(super) fn decide<'a>(
         wanted,
         from,
         to: &wanted.host,
+        flatten: desired.settings(name, from, &wanted.host).flatten,
     };
     decide_way(&mut decision, name, way, detail, remains);
     decision
@@ -135,6 +137,7 @@ fn decide_way<'a>(
     let choice = choose(&case, &remains, &verdicts);
     let findings = findings_of(&case, &choice, &verdicts);
     let rewrite = rewrite_of(&way, &case);
+    let disks = compact::shaped(&case, choice.transfer);
     let intent = Intent {
         name,
         way,

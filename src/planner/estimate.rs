@@ -1,7 +1,7 @@
 //! Forecasts. They rest on what was read and on the manifest's rate; a forecast never decides what is done.
 
 use crate::model::{Bytes, BytesPerSecond, Millis};
-use crate::plan::{Action, Forecast};
+use crate::plan::{Action, DiskPlacement, Forecast};
 
 use super::intent::Intent;
 use super::place::copied_bytes;
@@ -50,6 +50,16 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
             carried(intent, copied_bytes(&intent.disks), MIGRATION_OVERHEAD)
         }
         Action::CopyVolume { .. } | Action::BlockCopy { .. } => carried(intent, size, CALLS),
+        // On one host, and what is carried of it is counted when it is.
+        Action::CompactVolume { spec, .. } => {
+            let passing = |disk: &DiskPlacement| disk.carry.via() == Some(&spec.at);
+            let written = carried(intent, size, CALLS);
+            let counts = !intent.disks.iter().any(passing);
+            Forecast {
+                bytes: if counts { size } else { Bytes::ZERO },
+                ..written
+            }
+        }
         // Both ends are read through this process.
         Action::VerifyVolume { .. } => {
             let read = carried(intent, size.plus(size), CALLS);

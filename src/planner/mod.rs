@@ -5,14 +5,16 @@
 //! 2. `settle` and `recover`: what an earlier apply left unfinished, and the one safe way out of it.
 //! 3. `place`: where each disk goes.
 //! 4. `choose`: the rules are heard, and the method follows from what they refuse.
-//! 5. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
-//! 6. `schedule`: when each step can start so that every host and pool has room at every moment.
-//! 7. `assemble`: the plan, with an edge for each reason to wait.
+//! 5. `compact`: which images are written anew, without what reads as zeros, before they are carried.
+//! 6. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
+//! 7. `schedule`: when each step can start so that every host and pool has room at every moment.
+//! 8. `assemble`: the plan, with an edge for each reason to wait.
 
 mod acts;
 mod alternatives;
 mod assemble;
 mod choose;
+mod compact;
 mod derive;
 mod difference;
 mod estimate;

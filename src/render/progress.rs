@@ -135,6 +135,7 @@ pub fn sentence(plan: &Plan, what: &Happening) -> String {
             took,
             bytes,
             downtime,
+            saved: _,
         } => done(&about(step), *took, *bytes, *downtime),
         Happening::StepFailed {
             step,

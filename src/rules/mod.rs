@@ -7,6 +7,7 @@
 mod case;
 mod cluster;
 mod cold;
+mod compact;
 mod copy;
 mod cpu;
 mod demands;
@@ -22,6 +23,7 @@ mod vm;
 use crate::desired::Profile;
 
 pub use case::{Case, Effect, Rule, Verdict, When};
+pub use compact::is_shrunk;
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
 
@@ -41,6 +43,7 @@ pub fn catalogue() -> Vec<Rule> {
         demands::RULES,
         shared::RULES,
         copy::RULES,
+        compact::RULES,
         cold::RULES,
     ];
     families.concat()

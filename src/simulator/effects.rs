@@ -60,6 +60,7 @@ pub(super) fn vm_of(action: &Action) -> Option<&VmName> {
         | Action::AwaitMigration { vm, .. } => Some(vm),
         Action::CreateVolume { .. }
         | Action::CopyVolume { .. }
+        | Action::CompactVolume { .. }
         | Action::VerifyVolume { .. }
         | Action::DeleteVolume { .. } => None,
     }
@@ -122,6 +123,7 @@ impl World {
             Action::Unmark { host, vm } => self.check_mark(host, vm),
             Action::CreateVolume { spec } => self.check_create(spec),
             Action::CopyVolume { from, spec } => self.check_copy(from, spec),
+            Action::CompactVolume { from, spec } => self.check_compact(from, spec),
             Action::VerifyVolume { from, to } => self.check_same(from, to),
             Action::DeleteVolume {
                 at,
@@ -220,19 +222,18 @@ impl World {
             Action::CopyVolume { from, .. } | Action::VerifyVolume { from, .. } => {
                 transfer(volume(from), None)
             }
+            Action::CompactVolume { from, .. } => transfer(self.chain_bytes(from), None),
             Action::BlockCopy {
                 host,
                 vm,
                 disk,
+                shallow,
                 bandwidth,
                 ..
             } => {
                 let path = self.disk_path(host, vm, disk).ok();
-                let found = path.and_then(|path| self.volume_of(host, &path));
-                transfer(
-                    found.map_or(Bytes::ZERO, super::volumes::allocation),
-                    *bandwidth,
-                )
+                let bytes = path.map(|path| self.copy_bytes(host, &path, *shallow));
+                transfer(bytes.unwrap_or_default(), *bandwidth)
             }
             Action::MigrateLive { options, .. } | Action::MigratePaused { options, .. } => {
                 let bytes = migration_of(action)
@@ -256,13 +257,18 @@ impl World {
                 self.begin_copy(from, spec);
                 Ok(())
             }
+            Action::CompactVolume { from, spec } => {
+                self.begin_compact(from, spec);
+                Ok(())
+            }
             Action::BlockCopy {
                 host,
                 vm,
                 disk,
                 path,
+                shallow,
                 ..
-            } => self.begin_block_copy(host, vm, disk, path),
+            } => self.begin_block_copy(host, vm, disk, path, *shallow),
             _ => migration_of(action).map_or(Ok(()), |migration| self.begin_migration(migration)),
         }
     }
@@ -278,14 +284,23 @@ impl World {
         let carried = |bytes| Outcome {
             bytes,
             downtime: None,
+            ..Outcome::default()
         };
         if let Some(migration) = migration_of(action) {
             let bytes = self.finish_migration(migration)?;
             let downtime = migration.live.then_some(timing.switch);
-            return Ok(Outcome { bytes, downtime });
+            return Ok(Outcome {
+                bytes,
+                downtime,
+                ..Outcome::default()
+            });
         }
         match action {
             Action::CopyVolume { from, spec } => return Ok(carried(self.finish_copy(from, spec)?)),
+            Action::CompactVolume { from, spec } => {
+                self.finish_compact(from, spec)?;
+                return Ok(Outcome::default());
+            }
             Action::BlockCopy {
                 host,
                 vm,
@@ -351,6 +366,7 @@ impl World {
             // These need nothing but the check, or are no single call.
             Action::VerifyVolume { .. }
             | Action::CopyVolume { .. }
+            | Action::CompactVolume { .. }
             | Action::BlockCopy { .. }
             | Action::MigrateLive { .. }
             | Action::MigratePaused { .. }
@@ -363,7 +379,9 @@ impl World {
     /// that is there to do so.
     pub(super) fn break_off(&mut self, action: &Action, cleanly: bool) {
         match action {
-            Action::CopyVolume { spec, .. } if cleanly => self.delete(&spec.at),
+            Action::CopyVolume { spec, .. } | Action::CompactVolume { spec, .. } if cleanly => {
+                self.delete(&spec.at);
+            }
             Action::BlockCopy { host, vm, .. } => {
                 if let Ok(detail) = self.detail_mut(host, vm) {
                     detail.job = None;

@@ -273,8 +273,12 @@ impl State {
         let named = self.named.clone();
         self.world.guests_write(&named);
         let result = self.world.finish(action, timing, notes);
-        if let (Ok(_), Action::CreateVolume { spec } | Action::CopyVolume { spec, .. }) =
-            (&result, action)
+        if let (
+            Ok(_),
+            Action::CreateVolume { spec }
+            | Action::CopyVolume { spec, .. }
+            | Action::CompactVolume { spec, .. },
+        ) = (&result, action)
         {
             let place = self.world.place_at(&spec.at);
             self.invariants.made(place);
@@ -287,7 +291,7 @@ impl State {
     }
 
     fn break_off(&mut self, action: &Action, stop: impl FnOnce(&mut World)) {
-        if let Action::CopyVolume { spec, .. } = action {
+        if let Action::CopyVolume { spec, .. } | Action::CompactVolume { spec, .. } = action {
             let place = self.world.place_at(&spec.at);
             self.invariants.made(place);
         }

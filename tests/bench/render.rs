@@ -64,6 +64,7 @@ fn a_move(number: usize) -> Move {
             format: VolumeFormat::Qcow2,
             capacity: Bytes::from_mib(20_480),
             allocation: Bytes::from_mib(1024),
+            below: None,
         }],
         from,
         to,

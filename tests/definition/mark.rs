@@ -20,6 +20,7 @@ fn mark(volume: &str) -> MoveMark {
         )],
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
     }
 }
 

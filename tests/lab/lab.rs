@@ -41,6 +41,19 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Kills a `domicile` that was started, as a power cut would.
+pub(crate) fn kill_domicile(mut child: Child) {
+    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
+    let pids = Command::new("pgrep")
+        .args(["-P", &child.id().to_string()])
+        .output()
+        .unwrap();
+    for pid in String::from_utf8_lossy(&pids.stdout).split_whitespace() {
+        run(Command::new("kill").args(["-9", pid]));
+    }
+    child.wait().unwrap();
+}
+
 impl Lab {
     /// Starts hosts, each `name` or `name:suite`.
     pub(crate) fn up(hosts: &[&str]) -> Self {
@@ -196,6 +209,17 @@ impl Lab {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// Waits until a guest that somebody started beats.
+    pub(crate) fn assert_starts(&self, name: &str) {
+        for _ in 0..240 {
+            if self.beats(name).last > 0 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        panic!("{name} does not start");
     }
 
     /// Plans and gives the plan's text.

@@ -11,6 +11,7 @@
 
 mod clones;
 mod cold;
+mod compact;
 mod disks;
 mod faults;
 mod fits;

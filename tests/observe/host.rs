@@ -156,6 +156,7 @@ fn snapshots_and_what_an_earlier_move_left_are_found() {
         source_volumes: Vec::new(),
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     let json = serde_json::to_string(&mark).unwrap();

@@ -6,6 +6,7 @@
 )]
 
 mod carried_out;
+mod compact;
 pub(crate) mod fleet;
 mod moves;
 mod recovery;

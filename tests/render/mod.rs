@@ -126,6 +126,7 @@ fn done(step: usize, took: u64, mib: u64, downtime: Option<Millis>) -> Happening
         took: Millis(took),
         bytes: Bytes::from_mib(mib),
         downtime,
+        saved: Bytes::ZERO,
     }
 }
 

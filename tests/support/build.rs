@@ -351,6 +351,8 @@ fn manifest(sketch: &Sketch) -> Desired {
                 remove_unused_bases: Some(sketch.remove_unused_bases),
                 cold_copy: Some(sketch.cold_copy),
                 driver: Some(sketch.driver),
+                shrink: Some(sketch.shrink),
+                flatten: Some(sketch.flatten),
                 ..desired::MigrationOverrides::default()
             },
             ..desired::Migration::default()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::markdown::{code, prose, shorten};
 use super::part::Part;
 use crate::model::{Bytes, VmName};
-use crate::plan::{Change, Difference, DiskPlacement, Move, MoveKind, Plan, Severity};
+use crate::plan::{Carry, Change, Difference, DiskPlacement, Move, MoveKind, Plan, Severity};
 use crate::render::index::Index;
 use crate::render::text::{time, word};
 
@@ -87,8 +87,13 @@ fn one(disk: &DiskPlacement) -> String {
     } else {
         format!("{from} → {to}")
     };
-    let thin = if disk.carry.is_thin() { ", thin" } else { "" };
-    format!("{} {place}{thin}", name(disk.target.as_str()))
+    let how = match disk.carry {
+        Carry::Thin { .. } => ", thin",
+        _ if disk.is_flattened() => ", flattened",
+        Carry::Compact { .. } => ", compacted",
+        _ => "",
+    };
+    format!("{} {place}{how}", name(disk.target.as_str()))
 }
 
 fn codes(codes: &[(Severity, &str)]) -> String {

@@ -181,7 +181,14 @@ fn method(a_move: &Move) -> String {
 }
 
 fn forecast(a_move: &Move) -> String {
-    let bytes = glued(&a_move.bytes);
+    let compacted = |disk: &DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
+    // What a compacted copy comes to is known only when it is made.
+    let at_most = if a_move.disks.iter().any(compacted) {
+        "at most "
+    } else {
+        ""
+    };
+    let bytes = format!("{at_most}{}", glued(&a_move.bytes));
     let downtime = match a_move.downtime.0 {
         0 => "no downtime".to_owned(),
         _ => format!("downtime {}", glued(&time(a_move.downtime))),
@@ -218,9 +225,20 @@ fn placement(disk: &DiskPlacement) -> Vec<Span> {
                 .unwrap_or_else(|| "an empty drive".to_owned());
             vec![plain("not carried; at the destination:"), plain(path)]
         }
-        Carry::Copy => {
+        Carry::Copy | Carry::Compact { .. } => {
             let to = place(disk.to.as_ref());
-            vec![plain(from), aside("->".to_owned()), plain(to), aside(size)]
+            let mut spans = vec![plain(from), aside("->".to_owned()), plain(to), aside(size)];
+            let base = disk
+                .below
+                .map(|below| format!("with {} of its base", glued(&below)));
+            let way = match &disk.carry {
+                Carry::Compact { via: Some(via) } => Some(format!("compacted by way of {via}")),
+                Carry::Compact { via: None } => Some("compacted".to_owned()),
+                _ => None,
+            };
+            let told: Vec<String> = base.into_iter().chain(way).collect();
+            spans.extend((!told.is_empty()).then(|| plain(told.join(", "))));
+            spans
         }
         Carry::Thin { base_to, .. } => {
             let to = place(disk.to.as_ref());

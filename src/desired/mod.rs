@@ -3,10 +3,14 @@
 //! Pools and networks have one name for the whole fleet here; [`Desired::pool_on`] and [`Desired::network_on`] turn
 //! it into the name on one host.
 
+mod choice;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use choice::{ColdCopy, Driver, OnShutdownTimeout, OnStall};
 
 use crate::model::{
     Bytes, BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName,
@@ -168,67 +172,6 @@ pub struct Migration {
     pub pairs: Vec<(HostName, HostName, MigrationOverrides)>,
 }
 
-/// What to do, in the order given, when a live migration does not converge.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnStall {
-    /// Slow the guest down (libvirt's auto-converge).
-    AutoConverge,
-    /// Switch to post-copy.
-    PostCopy,
-    /// Suspend the guest until its memory is over.
-    Pause,
-    /// Cancel, then move it cold: the guest is rebooted.
-    Cold,
-    /// Cancel and leave it where it was.
-    Abort,
-}
-
-/// Who drives a live migration.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Driver {
-    /// Peer-to-peer where the source's daemon reaches the destination's, else managed.
-    #[default]
-    Auto,
-    /// The source's daemon: the migration goes on when this process dies.
-    PeerToPeer,
-    /// This process: only QEMU's ports between the hosts are needed, and our death cancels it.
-    Managed,
-}
-
-/// How a cold move carries bytes.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ColdCopy {
-    /// Host to host unless the VM could not be started at the destination, then through this process.
-    #[default]
-    Auto,
-    /// Host to host: QEMU is started paused and migrated, the guest's code never runs.
-    Direct,
-    /// Through this process, by volume streams.
-    Stream,
-}
-
-/// What to do with a guest that does not follow a request to shut down.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnShutdownTimeout {
-    /// The move fails and the VM runs on where it was.
-    #[default]
-    Fail,
-    /// It is switched off.
-    Destroy,
-}
-
 /// Migration settings where some are given and some are left to the more general level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOverrides {
@@ -260,6 +203,12 @@ pub struct MigrationOverrides {
     pub live_clones: Option<bool>,
     /// Whether a base that loses its last user at the source is removed there.
     pub remove_unused_bases: Option<bool>,
+    /// Whether images are compacted while their VM is off for its move.
+    #[serde(default)]
+    pub shrink: Option<bool>,
+    /// Whether a linked clone's disk that moves becomes a volume of its own.
+    #[serde(default)]
+    pub flatten: Option<bool>,
     /// Whether a guest may be shut down and started again for a move.
     #[serde(default)]
     pub allow_reboot: Option<bool>,
@@ -309,6 +258,12 @@ pub struct MigrationSettings {
     pub live_clones: bool,
     /// Whether a base that loses its last user at the source is removed there.
     pub remove_unused_bases: bool,
+    /// Whether images are compacted while their VM is off for its move.
+    #[serde(default)]
+    pub shrink: bool,
+    /// Whether a linked clone's disk that moves becomes a volume of its own.
+    #[serde(default)]
+    pub flatten: bool,
     /// Whether a guest may be shut down and started again for a move.
     pub allow_reboot: bool,
     /// The longest that a guest may be off for a cold move, by the forecast; `None`: not limited.
@@ -337,6 +292,8 @@ impl Default for MigrationSettings {
             cold_copy: ColdCopy::Auto,
             live_clones: false,
             remove_unused_bases: false,
+            shrink: false,
+            flatten: false,
             allow_reboot: true,
             max_cold_downtime: None,
             live_timeout: None,
@@ -367,6 +324,8 @@ impl MigrationSettings {
             cold_copy,
             live_clones,
             remove_unused_bases,
+            shrink,
+            flatten,
             allow_reboot,
             max_cold_downtime,
             live_timeout,
@@ -386,6 +345,8 @@ impl MigrationSettings {
         set(&mut self.cold_copy, cold_copy.as_ref());
         set(&mut self.live_clones, live_clones.as_ref());
         set(&mut self.remove_unused_bases, remove_unused_bases.as_ref());
+        set(&mut self.shrink, shrink.as_ref());
+        set(&mut self.flatten, flatten.as_ref());
         set(&mut self.allow_reboot, allow_reboot.as_ref());
         self.max_cold_downtime = max_cold_downtime.or(self.max_cold_downtime);
         self.live_timeout = live_timeout.or(self.live_timeout);
