@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 use super::expect::Expected;
 use crate::model::{Millis, VmName};
@@ -25,12 +26,23 @@ Examples:
   domicile plan                  what would happen to bring the hosts to fleet.yaml
   domicile apply                 the same, then ask, then do it
   domicile plan --out web.plan --target web-1 && domicile apply web.plan
+  domicile apply --lock-timeout 10m   wait for another apply on the same hosts
+  domicile unlock                which hosts are locked, and by whom
 
 Environment:
   DOMICILE_LOG=debug            log to standard error (error, warn, info, debug, trace)
   DOMICILE_INPUT=0              never ask; what would have to ask fails
   DOMICILE_IN_AUTOMATION=1      leave out hints on what to type next
   NO_COLOR=1                    no colours";
+
+const UNLOCK: &str = "\
+A lock whose owner has died is taken over by the next apply after about 30 seconds, so this is seldom needed. An
+owner that lives and whose lock is removed finishes what runs and starts nothing more on that host.
+
+Examples:
+  domicile unlock                                             every lock, with its ID
+  domicile unlock 6f0c58ba-0c5d-4c47-9a53-1c8a3c4a8a11        remove it from every host
+  domicile unlock --uri qemu+ssh://root@kvm1/system           without a manifest";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -44,9 +56,13 @@ pub(super) enum Command {
     Plan(PlanArguments),
     /// Do it: plan, ask, carry out
     Apply(ApplyArguments),
+    /// List the locks on the hosts; with an ID, remove that of an apply that is gone
+    #[command(after_help = UNLOCK)]
+    Unlock(UnlockArguments),
     /// Show a saved plan or a saved reading
     Show(ShowArguments),
     /// Say what a restriction is about, why it is there and what to do; without a code, list them all
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
         /// A code from a plan's findings, such as storage-unsafe
         code: Option<String>,
@@ -58,15 +74,45 @@ pub(super) enum Command {
         of: SchemaOf,
     },
     /// Print a script that completes commands in a shell
-    #[command(hide = true)]
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
+
+const OBSERVE_EXAMPLES: &str = "\
+Examples:
+  domicile observe --out reading.json
+  domicile observe -f fleet --json";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  domicile import --uri qemu+ssh://root@kvm1/system --out fleet.yaml
+  domicile import --uri left=qemu+tls://10.0.0.1/system --uri right=qemu+tls://10.0.0.2/system";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  domicile explain
+  domicile explain storage-unsafe";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  domicile completions bash > /usr/share/bash-completion/completions/domicile
+  domicile completions zsh > /usr/local/share/zsh/site-functions/_domicile
+  domicile completions fish > ~/.config/fish/completions/domicile.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  domicile man --out /usr/local/share/man/man1
+  domicile man > domicile.1";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ManifestArguments {
@@ -103,6 +149,8 @@ pub(super) enum Format {
     Mermaid,
     /// The same for Graphviz
     Dot,
+    /// A page for a browser, in one file that loads nothing
+    Html,
 }
 
 /// What is described by a schema.
@@ -199,6 +247,7 @@ pub(super) struct Timeout {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = OBSERVE_EXAMPLES)]
 pub(super) struct ObserveArguments {
     #[command(flatten)]
     pub(super) manifest: ManifestArguments,
@@ -213,6 +262,7 @@ pub(super) struct ObserveArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
 pub(super) struct ImportArguments {
     /// URI of a host, or NAME=URI to choose its name in the manifest; may be given several times
     #[arg(long = "uri", value_name = "URI", required = true)]
@@ -291,9 +341,23 @@ pub(super) struct ApplyArguments {
     /// Print one JSON object a line; needs --auto-approve or a plan file
     #[arg(long)]
     pub(super) json: bool,
+    /// How long to wait where another apply has locked a host; without it, until that shows a sign of life
+    #[arg(long, value_name = "TIME")]
+    pub(super) lock_timeout: Option<Millis>,
     /// Write every event to a new file
     #[arg(long, value_name = "FILE")]
     pub(super) journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UnlockArguments {
+    /// The lock's ID
+    pub(super) id: Option<Uuid>,
+    #[command(flatten)]
+    pub(super) manifest: ManifestArguments,
+    /// URI of a host, or NAME=URI, instead of a manifest; may be given several times
+    #[arg(long = "uri", value_name = "URI", conflicts_with = "files")]
+    pub(super) uris: Vec<String>,
 }
 
 #[derive(Debug, Args)]

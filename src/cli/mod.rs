@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod hosts;
 mod import;
+mod locking;
 mod manifest;
 mod observe;
 mod output;
@@ -21,8 +22,10 @@ mod report;
 mod run;
 mod saved;
 mod schema;
+mod shell;
 mod show;
 mod signals;
+mod unlock;
 mod validate;
 mod waiting;
 

@@ -3,8 +3,9 @@
 use super::args::{Format, OutputArguments};
 use super::console::Console;
 use super::failure::Failure;
+use crate::observed::Roster;
 use crate::plan::Plan;
-use crate::render::{comment, graph, json, text};
+use crate::render::{comment, graph, html, json, text};
 
 /// A plan and what there is to say of it beside what it says itself.
 pub(super) struct Shown<'a> {
@@ -15,6 +16,8 @@ pub(super) struct Shown<'a> {
     pub(super) made_at: Option<&'a str>,
     /// The file that it is in, where it is in one.
     pub(super) file: Option<&'a str>,
+    /// Who was on the hosts, where that is known.
+    pub(super) roster: Option<&'a Roster>,
 }
 
 impl Shown<'_> {
@@ -39,6 +42,14 @@ impl Shown<'_> {
             })?,
             Format::Mermaid => graph::mermaid(self.plan),
             Format::Dot => graph::dot(self.plan),
+            Format::Html => html::plan(
+                self.plan,
+                &html::About {
+                    domicile: env!("CARGO_PKG_VERSION"),
+                    made_at: self.made_at,
+                    roster: self.roster,
+                },
+            ),
         })
     }
 }

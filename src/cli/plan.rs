@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::annotate::annotated;
 use super::args::{Format, PlanArguments, Planning};
@@ -10,11 +11,11 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Shown;
 use super::saved::Saved;
-use super::{explain, hosts, manifest};
+use super::{explain, hosts, locking, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
-use crate::observed::Observed;
+use crate::observed::{Observed, Roster};
 use crate::plan::{Plan, check};
 use crate::planner;
 use crate::render::json;
@@ -24,6 +25,8 @@ pub(super) struct Made {
     pub(super) desired: Desired,
     pub(super) observed: Observed,
     pub(super) plan: Plan,
+    /// The way to the hosts that it was read by.
+    pub(super) libvirt: Arc<LibvirtHosts>,
 }
 
 pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, Failure> {
@@ -32,6 +35,7 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
     let made = from_demand(console, planning, manifest.loaded.desired.clone())?;
     manifest.annotate(&arguments.annotations, &made.plan.findings)?;
     let name = name_of(&planning.manifest.files);
+    let roster = Roster::of(&made.observed);
     let file = arguments.out.as_ref();
     let file = file.map(|path| path.display().to_string());
     let shown = Shown {
@@ -39,8 +43,12 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
         name: &name,
         made_at: None,
         file: file.as_deref(),
+        roster: Some(&roster),
     };
     print(&shown.render(console, &arguments.output)?)?;
+    if planning.observed.is_none() {
+        locking::note(&made.libvirt, &made.plan);
+    }
     if let Some(path) = &arguments.out {
         Saved::new(&name, &made.desired, &made.observed, &made.plan).write(path)?;
         let as_text = arguments.output.format() == Format::Text;
@@ -94,11 +102,11 @@ fn from_demand(
             host.limits.parallel = Some(most);
         }
     }
-    let libvirt = LibvirtHosts::new(&desired.hosts);
+    let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
     let recorded = planning.observed.as_deref();
     let observed = hosts::read(
         console,
-        &libvirt,
+        libvirt.as_ref(),
         &desired,
         recorded,
         planning.timeout.timeout,
@@ -108,6 +116,7 @@ fn from_demand(
         desired,
         observed,
         plan,
+        libvirt,
     })
 }
 

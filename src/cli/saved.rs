@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::failure::Failure;
 use super::files;
 use crate::desired::Desired;
-use crate::observed::Observed;
+use crate::observed::{Observed, Roster};
 use crate::plan::{Basis, Plan, PlanHash, Since};
 use crate::render::json;
 
@@ -59,6 +59,8 @@ pub(super) struct Saved {
     pub(super) basis: Basis,
     /// The hash of what the plan means.
     pub(super) hash: PlanHash,
+    /// Who was on the hosts, for showing the plan among them.
+    pub(super) roster: Option<Roster>,
     /// What the reviewer saw.
     pub(super) plan: Plan,
 }
@@ -74,6 +76,7 @@ impl Saved {
             name: name.to_owned(),
             basis: Basis::of(plan, observed),
             hash: plan.hash(),
+            roster: Some(Roster::of(observed)),
             plan: plan.clone(),
         }
     }
@@ -132,4 +135,85 @@ impl Saved {
 
 fn checksum(value: &serde_json::Value) -> String {
     hex::encode(Sha256::digest(value.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The quickstart's fleet, for which there is much to do.
+    fn fleet() -> (Desired, serde_json::Value) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
+        let sources = crate::manifest::read(&[folder.join("fleet.yaml")]).unwrap();
+        let Ok(loaded) = crate::manifest::load(&sources) else {
+            panic!("the manifest is wrong");
+        };
+        let reading = std::fs::read_to_string(folder.join("observed.json")).unwrap();
+        (loaded.desired, serde_json::from_str(&reading).unwrap())
+    }
+
+    /// What is different after every host's reading and every VM's detail have changed so.
+    fn after(
+        of_host: impl Fn(&mut serde_json::Value),
+        of_detail: impl Fn(&mut serde_json::Value),
+    ) -> Vec<String> {
+        let (desired, then) = fleet();
+        let mut now = then.clone();
+        now["taken_at"] = 1.into();
+        for host in now["hosts"].as_object_mut().unwrap().values_mut() {
+            let host = &mut host["reached"];
+            of_host(host);
+            for vm in host["vms"].as_object_mut().unwrap().values_mut() {
+                of_detail(&mut vm["detail"]);
+            }
+        }
+        assert_ne!(then, now);
+        let [then, now]: [Observed; 2] =
+            [then, now].map(|reading| serde_json::from_value(reading).unwrap());
+        let plan = |observed: &Observed| crate::planner::plan(&desired, observed);
+        let saved = Saved::new("fleet", &desired, &then, &plan(&then));
+        assert!(saved.plan.moves.len() > 3);
+        saved.differences(&now, &plan(&now)).matters
+    }
+
+    /// Guests work, their agents come and go, pools and disks fill: nobody touched anything.
+    #[test]
+    fn a_plan_holds_while_hosts_change_only_of_their_own() {
+        let nothing = |_: &mut serde_json::Value| {};
+        for agent in ["connected", "disconnected", "unknown"] {
+            let lines = after(nothing, |detail| {
+                detail["needs"]["agent"] = agent.into();
+                detail["needs"]["without_acpi"] = true.into();
+                detail["later_needs"] = serde_json::Value::Null;
+            });
+            assert_eq!(lines, Vec::<String>::new(), "{agent}");
+        }
+        for rate in [1000_u64, 8 << 30] {
+            let lines = after(nothing, |detail| detail["dirty_rate"] = rate.into());
+            assert_eq!(lines, Vec::<String>::new(), "{rate}");
+        }
+        let more = |place: &mut serde_json::Value, by: i64| {
+            *place = place
+                .as_i64()
+                .map_or(serde_json::Value::Null, |it| (it + by).into());
+        };
+        let lines = after(
+            |host| {
+                more(&mut host["memory_free"], -4096);
+                for pool in host["pools"].as_object_mut().unwrap().values_mut() {
+                    more(&mut pool["available"], -(1 << 20));
+                }
+            },
+            |detail| {
+                for disk in detail["disks"].as_array_mut().unwrap() {
+                    more(&mut disk["allocation"], 4096);
+                }
+            },
+        );
+        assert_eq!(lines, Vec::<String>::new());
+        let lines = after(nothing, |detail| {
+            detail["snapshots"] = serde_json::json!(["a"]);
+        });
+        assert_ne!(lines, Vec::<String>::new());
+    }
 }

@@ -22,6 +22,7 @@ pub(super) fn run(console: Console, arguments: &ShowArguments) -> Result<Exit, F
             name: &saved.name,
             made_at: Some(&saved.made_at),
             file: Some(&file),
+            roster: saved.roster.as_ref(),
         };
         print(&shown.render(console, &arguments.output)?)?;
         let warning = format!(
@@ -44,7 +45,7 @@ pub(super) fn run(console: Console, arguments: &ShowArguments) -> Result<Exit, F
             })?;
             print(&text)?;
         }
-        Format::Markdown | Format::Mermaid | Format::Dot => {
+        Format::Markdown | Format::Mermaid | Format::Dot | Format::Html => {
             return Err(Failure::new(
                 Exit::USAGE,
                 format!("{} is a reading of hosts, not a plan", path.display()),

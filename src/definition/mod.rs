@@ -3,6 +3,7 @@
 //! The text comes from a host and is hostile until parsed: size and depth are limited, nothing panics, and no value
 //! of it reaches an output unchecked.
 
+mod claims;
 mod device;
 mod disk;
 mod mark;
@@ -77,6 +78,12 @@ pub enum DefinitionError {
     /// An interface that is to be rewritten is not there.
     #[error("the definition has no interface {0}")]
     NoInterface(MacAddress),
+    /// Something that is to be rewritten is there several times.
+    #[error("the definition has several of {what}, and nobody can say which is meant")]
+    Twice {
+        /// Which disk or interface.
+        what: String,
+    },
     /// A source of a kind that cannot be replaced.
     #[error("the source of {of} is of type {kind}, which cannot be replaced by {wanted}")]
     Source {
@@ -95,7 +102,7 @@ pub enum DefinitionError {
         /// The value.
         value: String,
     },
-    /// Two changes want the same place, which only a definition with a disk or interface twice brings about.
-    #[error("the definition names the same disk or interface twice")]
+    /// Two changes want the same place.
+    #[error("two changes of the definition want the same place in it")]
     Overlap,
 }

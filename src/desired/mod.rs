@@ -221,6 +221,8 @@ pub struct MigrationOverrides {
     /// Rules whose risk is accepted, by code; they add to those of more general levels.
     #[serde(default)]
     pub accept: Option<BTreeSet<String>>,
+    /// Whether QEMU itself is asked.
+    pub ask_qemu: Option<bool>,
 }
 
 /// Migration settings with every one decided.
@@ -272,6 +274,9 @@ pub struct MigrationSettings {
     pub live_timeout: Option<Millis>,
     /// Rules whose risk is accepted, by code.
     pub accept: BTreeSet<String>,
+    /// Whether the QEMU of a running VM that shall change its host is asked, which taints the VM in libvirt's books.
+    #[serde(default)]
+    pub ask_qemu: bool,
 }
 
 impl Default for MigrationSettings {
@@ -298,11 +303,18 @@ impl Default for MigrationSettings {
             max_cold_downtime: None,
             live_timeout: None,
             accept: BTreeSet::new(),
+            ask_qemu: false,
         }
     }
 }
 
 impl MigrationSettings {
+    /// The rate at which a move carries bytes: what is named, else what a link of 1 Gbit/s carries.
+    #[must_use]
+    pub fn rate(&self) -> BytesPerSecond {
+        self.bandwidth.unwrap_or(BytesPerSecond(117_000_000))
+    }
+
     fn overlay(&mut self, over: &MigrationOverrides) {
         fn set<T: Clone>(place: &mut T, over: Option<&T>) {
             if let Some(value) = over {
@@ -330,6 +342,7 @@ impl MigrationSettings {
             max_cold_downtime,
             live_timeout,
             accept,
+            ask_qemu,
         } = over;
         self.bandwidth = bandwidth.or(self.bandwidth);
         set(&mut self.parallel, parallel.as_ref());
@@ -351,6 +364,7 @@ impl MigrationSettings {
         self.max_cold_downtime = max_cold_downtime.or(self.max_cold_downtime);
         self.live_timeout = live_timeout.or(self.live_timeout);
         self.accept.extend(accept.iter().flatten().cloned());
+        set(&mut self.ask_qemu, ask_qemu.as_ref());
     }
 }
 

@@ -181,6 +181,7 @@ mod tests {
         let context = Context {
             connections: &connections,
             watch: &Nobody,
+            patience: &std::sync::Arc::default(),
         };
         let pool = PoolName::new("a]]>b").unwrap();
         let mark = MoveMark {

@@ -1,23 +1,32 @@
 //! One step of a plan to the module that does it.
 
+use std::sync::Arc;
+
 use super::connection::Connections;
 use super::context::Context;
 use super::failure::Failure;
 use super::migrate::{self, Route};
 use super::volume::Pool;
-use super::{block_copy, compact, copy, define, delete, mark, power};
+use super::{block_copy, compact, copy, define, delete, mark, overdue, power};
 use crate::hypervisor::{Outcome, StepError, Watch};
 use crate::model::{HostName, MoveMark, VmName};
 use crate::plan::{Action, Seen, VolumeSpec};
 
 /// Performs one step; see [`crate::hypervisor::Hypervisor::perform`].
 pub(super) fn perform(
-    connections: &Connections,
+    connections: &Arc<Connections>,
     action: &Action,
     watch: &dyn Watch,
 ) -> Result<Outcome, StepError> {
-    let context = Context { connections, watch };
-    perform_in(&context, action).map_err(|failure| failure.of(action))
+    let (connections, theirs) = (Arc::clone(connections), action.clone());
+    overdue::step(&action.to_string(), watch, move |watch, patience| {
+        let context = Context {
+            connections: &connections,
+            watch,
+            patience,
+        };
+        perform_in(&context, &theirs).map_err(|failure| failure.of(&theirs))
+    })
 }
 
 fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {

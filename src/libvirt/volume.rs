@@ -63,7 +63,7 @@ impl Pool {
     pub(super) fn refresh(&self) -> Result<(), CallError> {
         let began = Instant::now();
         loop {
-            match self.connection.call(|_| self.handle.refresh(0)) {
+            match self.connection.work(|_| self.handle.refresh(0)) {
                 Err(error) if is_busy(&error) && began.elapsed() < POOL_BUSY_WITHIN => {
                     thread::sleep(Duration::from_millis(300));
                 }
@@ -163,7 +163,7 @@ impl Pool {
         let xml = volume_xml::of_new(&vessel, self.allocation_of(&vessel)?);
         let created = self
             .connection
-            .call(|_| StorageVol::create_xml(&self.handle, &xml, 0));
+            .work(|_| StorageVol::create_xml(&self.handle, &xml, 0));
         let volume = match created {
             Ok(volume) => self.wrapped(volume, name),
             Err(error) if error.is(sys::VIR_ERR_STORAGE_VOL_EXIST) => {
@@ -191,7 +191,7 @@ impl Pool {
         let xml = volume_xml::of_new(spec, Bytes::ZERO);
         let created = self
             .connection
-            .call(|_| StorageVol::create_xml_from(&self.handle, &xml, &original.handle, 0));
+            .lasting(|_| StorageVol::create_xml_from(&self.handle, &xml, &original.handle, 0));
         let volume = match created {
             Ok(volume) => self.wrapped(volume, name),
             Err(error) if error.is(sys::VIR_ERR_STORAGE_VOL_EXIST) => {
@@ -267,7 +267,7 @@ impl Volume {
     pub(super) fn delete(&self) -> Result<(), CallError> {
         let began = Instant::now();
         loop {
-            match self.connection.call(|_| self.handle.delete(0)) {
+            match self.connection.work(|_| self.handle.delete(0)) {
                 // Just after a stream into it has ended it counts as used for a moment.
                 Err(error)
                     if error.is(sys::VIR_ERR_OPERATION_INVALID)

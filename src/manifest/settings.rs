@@ -88,6 +88,9 @@ macro_rules! settings {
             /// accepted at a more general level.
             #[schemars(with = "Option<Vec<String>>")]
             pub(super) accept: Option<BTreeSet<String>>,
+            /// Whether the QEMU of a running VM that shall change its host is asked for its version and for its own reasons not
+            /// to migrate. libvirt marks such a VM as tainted (custom-monitor) until it stops. false unless given.
+            pub(super) ask_qemu: Option<bool>,
         }
 
         impl $type {
@@ -114,6 +117,7 @@ macro_rules! settings {
                     max_cold_downtime: self.max_cold_downtime.map(|written| written.0),
                     live_timeout: self.live_timeout.map(|written| written.0),
                     accept: self.accept.clone(),
+                    ask_qemu: self.ask_qemu,
                 }
             }
         }

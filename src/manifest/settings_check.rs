@@ -308,6 +308,7 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
         max_cold_downtime,
         live_timeout,
         accept,
+        ask_qemu,
     } = from;
     into.bandwidth = into.bandwidth.or(bandwidth);
     into.parallel = into.parallel.or(parallel);
@@ -329,4 +330,5 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
     into.max_cold_downtime = into.max_cold_downtime.or(max_cold_downtime);
     into.live_timeout = into.live_timeout.or(live_timeout);
     into.accept = into.accept.take().or(accept);
+    into.ask_qemu = into.ask_qemu.or(ask_qemu);
 }

@@ -64,6 +64,17 @@ pub struct Needs {
     pub without_acpi: bool,
     /// The channel of the QEMU guest agent, where there is one.
     pub agent: Option<Agent>,
+    /// The frequency that its clock names for the TSC (`<timer name='tsc' frequency>`), in Hz.
+    pub tsc_frequency: Option<u64>,
+    /// Security drivers whose labels it has (`<seclabel model>`), such as `apparmor`. A running VM has those that its
+    /// host gave it, too; `none` among them: it asks not to be confined (`<seclabel type='none'>`).
+    pub security_models: BTreeSet<String>,
+    /// What it names of its host that only one VM can have: `port 5901`, `vsock address 3`, `network device tap-web`.
+    pub claims: BTreeSet<String>,
+    /// The same, as libvirt chose it for the VM as it runs.
+    pub holds: BTreeSet<String>,
+    /// Programs that libvirt starts beside QEMU and whose presence it does not tell, such as `passt`.
+    pub helpers: BTreeSet<String>,
 }
 
 /// A CPU feature that a definition names.

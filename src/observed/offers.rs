@@ -29,12 +29,25 @@ pub struct Offers {
     pub numa_cells: Vec<u32>,
     /// The highest number of a processor (`<cell><cpus><cpu id>`).
     pub highest_cpu: Option<u32>,
+    /// The rate of its TSC (`<cpu><counter name='tsc'>`), where libvirt could find it out.
+    pub tsc: Option<Tsc>,
+    /// Its security drivers (`<secmodel><model>`), such as `apparmor`, `dac`; empty: unknown.
+    pub security_models: Vec<String>,
     /// libvirt's secrets, never their values (`virConnectListAllSecrets`); asked in a full reading and where a VM that
     /// shall come refers to one. `None`: not asked, or its libvirt cannot tell.
     pub secrets: Option<Vec<Secret>>,
     /// Names of libvirt's network filters (`virConnectListAllNWFilters`); asked in a full reading and where a VM that
     /// shall come uses one. `None`: not asked, or its libvirt cannot tell.
     pub nwfilters: Option<Vec<String>>,
+}
+
+/// The rate of a host's time stamp counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tsc {
+    /// In Hz.
+    pub frequency: u64,
+    /// Whether its processors can show a guest another rate; `None`: libvirt does not know.
+    pub scaling: Option<bool>,
 }
 
 /// Memory pages of one size.

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::fit::Fit;
 use super::needs::Needs;
 use super::offers::Offers;
+use super::qemu::QemuAnswer;
 use crate::model::{
     BackingLayer, Bytes, BytesPerSecond, CpuMode, DiskDevice, DiskTarget, HostName, Interface,
     JobKind, Millis, MoveMark, PoolName, PowerState, VmName, VolumeFormat, VolumeName, VolumeRef,
 };
 
 /// The layout of a reading on disk. A minor step adds fields, a major one changes their meaning.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "1.2";
 
 /// One reading of all hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +109,9 @@ pub struct Pool {
     pub available: Bytes,
     /// Volumes by name.
     pub volumes: BTreeMap<VolumeName, Volume>,
+    /// Whether libvirt was made to look for its volumes anew for this reading, so that what is not listed is not there.
+    #[serde(default)]
+    pub refreshed: bool,
 }
 
 /// A volume as it is. The sizes are known only where somebody had reason to ask.
@@ -206,6 +210,9 @@ pub struct VmDetail {
     /// measurement is begun for a reading.
     #[serde(default)]
     pub dirty_rate: Option<BytesPerSecond>,
+    /// What its QEMU said; `None` where it does not run or was not asked, which only happens on demand.
+    #[serde(default)]
+    pub qemu: Option<QemuAnswer>,
 }
 
 /// A VM's use of a volume or file.

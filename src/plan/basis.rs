@@ -113,6 +113,15 @@ impl Basis {
         }
     }
 
+    /// libvirt's host UUID of each host that answered.
+    #[must_use]
+    pub fn uuids(&self) -> BTreeMap<HostName, String> {
+        let hosts = self.hosts.iter();
+        hosts
+            .map(|(name, host)| (name.clone(), host.uuid.clone()))
+            .collect()
+    }
+
     /// What is different in a newer reading.
     #[must_use]
     pub fn since(&self, now: &Observed) -> Since {

@@ -266,7 +266,7 @@ pub enum Action {
         on_timeout: OnShutdownTimeout,
     },
     /// Defines the VM at the destination from its definition at the source. Before: it is off at the source, every
-    /// disk is at the destination. After: it is defined and off at the destination, with autostart, metadata and
+    /// disk is at the destination, also where its path stays the same. After: it is defined and off at the destination, with autostart, metadata and
     /// snapshots' metadata as at the source, and its mark there says that the copies are complete.
     Define {
         /// Which VM.

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use super::intent::{Intent, Transfer};
 use crate::definition;
-use crate::desired::{Method, OnStall};
+use crate::desired::{Driver, Method, OnStall};
 use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
     Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, Slot, VolumeSpec,
 };
+use crate::rules;
 
 /// What an act of this move uses while it runs.
 pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
@@ -302,11 +303,16 @@ fn options(intent: &Intent<'_>) -> MigrationOptions {
         (false, false) => CopyMode::Full,
     };
     let settings = &intent.settings;
+    let peer_uri = host
+        .map(|host| host.peer_uri.clone().unwrap_or_else(|| host.uri.clone()))
+        .unwrap_or_default();
+    let driver = match settings.driver {
+        Driver::Auto if rules::leads_to_itself(&peer_uri) => Driver::Managed,
+        driver => driver,
+    };
     MigrationOptions {
-        driver: settings.driver,
-        peer_uri: host
-            .map(|host| host.peer_uri.clone().unwrap_or_else(|| host.uri.clone()))
-            .unwrap_or_default(),
+        driver,
+        peer_uri,
         address: host.and_then(|host| host.address.clone()),
         copy,
         disks: copied.iter().map(|disk| disk.target.clone()).collect(),

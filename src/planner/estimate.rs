@@ -6,8 +6,6 @@ use crate::plan::{Action, DiskPlacement, Forecast};
 use super::intent::Intent;
 use super::place::copied_bytes;
 
-/// The rate that is assumed where the manifest names none: what a link of 1 Gbit/s carries.
-const RATE_ASSUMED: BytesPerSecond = BytesPerSecond(117_000_000);
 /// A call or a few of them.
 const CALLS: Millis = Millis(100);
 /// Setting up and ending a migration.
@@ -19,7 +17,7 @@ const START: Millis = Millis::from_secs(1);
 
 /// The rate at which a move of this VM carries bytes.
 pub(super) fn rate(intent: &Intent<'_>) -> BytesPerSecond {
-    intent.settings.bandwidth.unwrap_or(RATE_ASSUMED)
+    intent.settings.rate()
 }
 
 fn carried(intent: &Intent<'_>, bytes: Bytes, overhead: Millis) -> Forecast {

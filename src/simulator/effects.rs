@@ -1,7 +1,7 @@
 //! Each action on the state: what it demands, what it does while it runs, at its end, and when it breaks off.
 
 use super::migrate::Migration;
-use super::vms::{power, set_complete};
+use super::vms::{power, set_complete, turn_off, turn_on};
 use super::world::{Refusal, World};
 use crate::desired::Driver;
 use crate::hypervisor::Outcome;
@@ -359,8 +359,7 @@ impl World {
             Action::Start { host, vm, .. } => self.run(host, vm, "booted")?,
             Action::Resume { host, vm, .. } => self.run(host, vm, "unpaused")?,
             Action::Destroy { host, vm, .. } => {
-                self.vm_mut(host, vm)?.power = power(RunState::ShutOff, "destroyed");
-                self.detail_mut(host, vm)?.live_xml = None;
+                turn_off(self.vm_mut(host, vm)?, "destroyed");
             }
             Action::Undefine { host, vm, .. } => self.undefine(host, vm),
             // These need nothing but the check, or are no single call.
@@ -445,11 +444,7 @@ impl World {
                 if self.finish_migration(migration).is_ok()
                     && let (Ok(mut source), Some(state)) = (source, self.hosts.get_mut(from))
                 {
-                    source.power = power(RunState::ShutOff, "migrated");
-                    if let Some(detail) = &mut source.detail {
-                        detail.job = None;
-                        detail.live_xml = None;
-                    }
+                    turn_off(&mut source, "migrated");
                     state.vms.insert(vm.clone(), source);
                 }
             }
@@ -457,7 +452,7 @@ impl World {
             (false, 0) => {
                 self.break_off(action, false);
                 if let Ok(source) = self.vm_mut(from, vm) {
-                    source.power = power(RunState::Paused, "starting up");
+                    turn_on(source, RunState::Paused, "starting up");
                 }
             }
             // It has arrived paused and was not ended there.
@@ -465,7 +460,7 @@ impl World {
                 if self.finish_migration(migration).is_ok()
                     && let Ok(arrived) = self.vm_mut(to, vm)
                 {
-                    arrived.power = power(RunState::Paused, "user");
+                    turn_on(arrived, RunState::Paused, "user");
                 }
             }
             _ => self.break_off(action, false),

@@ -1,14 +1,12 @@
 //! What migrations and block copies demand and do.
 
 use super::images::Image;
-use super::vms::{check_host_fits, power};
+use super::vms::{check_host_fits, turn_off};
 use super::volumes::allocation;
 use super::world::{Refusal, World, find, is_local};
 use crate::definition::{DiskRewrite, Rewrite};
-use crate::model::{
-    Bytes, DiskDevice, DiskTarget, HostName, JobKind, RunState, VmName, VolumeFormat,
-};
-use crate::observed::Disk;
+use crate::model::{Bytes, DiskDevice, DiskTarget, HostName, JobKind, VmName, VolumeFormat};
+use crate::observed::{Disk, QemuAnswer};
 use crate::plan::{CopyMode, MigrationOptions};
 
 /// A migration, live or of a VM that is started paused for it.
@@ -58,6 +56,11 @@ impl World {
         }
         if let Some(device) = detail.host_devices.first() {
             return Err(format!("{vm} has a device of its host: {device}"));
+        }
+        if let Some(QemuAnswer::Answered { blockers, .. }) = &detail.qemu
+            && let Some(blocker) = blockers.first()
+        {
+            return Err(format!("QEMU does not migrate {vm}: {blocker}"));
         }
         for disk in &detail.disks {
             self.check_disk(migration, disk)?;
@@ -268,10 +271,18 @@ impl World {
         self.end_job(from, vm, to);
         let mut after = self.relocated(vm, from, to, &options.rewrite)?;
         after.persistent = true;
+        if let Some(detail) = &mut after.detail {
+            // Another QEMU runs it now.
+            detail.qemu = None;
+        }
         if live {
             "migrated".clone_into(&mut after.power.reason);
+            // It was measured by the QEMU that is gone.
+            if let Some(detail) = &mut after.detail {
+                detail.dirty_rate = None;
+            }
         } else {
-            after.power = power(RunState::ShutOff, "destroyed");
+            turn_off(&mut after, "destroyed");
         }
         self.undefine(from, vm);
         if let Some(state) = self.hosts.get_mut(to) {
@@ -319,6 +330,9 @@ impl World {
         };
         if path == new_path {
             return Err(format!("disk {target} of {vm} is {path} already"));
+        }
+        if self.copy_bytes(host, new_path, true) > Bytes::ZERO {
+            return Err(format!("{new_path} is not empty"));
         }
         self.check_target(
             host,

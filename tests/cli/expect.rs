@@ -45,7 +45,7 @@ fn another_plan_than_the_expected_one_is_not_begun() {
     // The plan as it is now stands above, so that people see what they would have got.
     let _ = place
         .run(&line)
-        .ends(8)
+        .ends(9)
         .says(&["moved from kvm2 to kvm3"])
         .complains(&["is not the one that was expected", &was, &now]);
     assert!(!place.path("apply.jsonl").exists());
@@ -60,7 +60,7 @@ fn with_the_reviewed_file_every_difference_is_named() {
     let line = format!("{APPLY} --expect web.plan");
     let _ = place.run(&line).ends(0);
     change(&place);
-    let _ = place.run(&line).ends(8).complains(&[
+    let _ = place.run(&line).ends(9).complains(&[
         "db-1: cold from kvm2 to kvm3, with a reboot instead of cold from kvm2 to kvm1, with a reboot",
     ]);
     let _ = place

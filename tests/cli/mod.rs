@@ -14,6 +14,7 @@ mod question;
 mod refused;
 mod running;
 mod signals;
+mod unlock;
 
 use std::fs;
 use std::path::{Path, PathBuf};

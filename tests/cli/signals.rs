@@ -175,3 +175,52 @@ fn a_signal_while_hosts_are_read_ends_the_program_at_once_and_writes_nothing() {
         }
     }
 }
+
+#[test]
+fn a_terminal_that_is_closed_counts_once_however_often_it_is_told() {
+    let (lines, end) = after_signals(&format!("{APPLY} --json"), &[Signal::HUP; 2]);
+    let _ = after(&lines, r#""now":false"#);
+    assert_eq!(count(&lines, r#""now":true"#), 0);
+    assert_eq!(count(&lines, "live from kvm1 to kvm2: cancelled"), 0);
+    assert_eq!(end, End::Code(6));
+}
+
+#[test]
+fn a_third_signal_changes_nothing() {
+    let signals = [Signal::INT, Signal::INT, Signal::TERM];
+    let (lines, end) = after_signals(&format!("{APPLY} --json"), &signals);
+    let last = lines.last().expect("there are lines");
+    assert!(last.contains(r#""type":"apply_summary""#), "{last}");
+    assert_eq!(end, End::Code(6));
+}
+
+#[test]
+fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
+    let place = busy_place();
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_domicile"))
+        .args(APPLY.split_whitespace())
+        .current_dir(place.folder.path());
+    let mut apply = Running::piped(command);
+    let mut out = apply.out();
+    assert!(out.any(|line| line.contains(STARTED)));
+    apply.signal(Signal::HUP);
+    assert!(out.any(|line| line.contains("Apply complete")));
+    assert_eq!(apply.end(), End::Code(0));
+}
+
+#[test]
+fn an_apply_whose_reader_has_gone_is_carried_out_to_its_end() {
+    let place = busy_place();
+    let mut apply = Running::piped(place.command(&format!("{APPLY} --journal apply.jsonl")));
+    let mut out = apply.out();
+    assert!(out.any(|line| line.contains(STARTED)));
+    drop(out);
+    drop(apply.err());
+    assert_eq!(apply.end(), End::Code(0));
+    let journal = place.read("apply.jsonl");
+    let last = journal.lines().last().expect("there are lines");
+    assert!(last.contains("finished"), "{last}");
+}

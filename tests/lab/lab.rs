@@ -41,16 +41,18 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Sends a signal to a `domicile` that was started by [`Lab::start_domicile`].
+pub(crate) fn signal(child: &Child, signal: &str) {
+    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
+    let pids = run(Command::new("pgrep").args(["-P", &child.id().to_string()]));
+    for pid in text(&pids).split_whitespace() {
+        run(Command::new("kill").args(["-s", signal, pid]));
+    }
+}
+
 /// Kills a `domicile` that was started, as a power cut would.
 pub(crate) fn kill_domicile(mut child: Child) {
-    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
-    let pids = Command::new("pgrep")
-        .args(["-P", &child.id().to_string()])
-        .output()
-        .unwrap();
-    for pid in String::from_utf8_lossy(&pids.stdout).split_whitespace() {
-        run(Command::new("kill").args(["-9", pid]));
-    }
+    signal(&child, "KILL");
     child.wait().unwrap();
 }
 
@@ -85,6 +87,11 @@ impl Lab {
 
     fn state(&self) -> PathBuf {
         self.dir.path().join("lab")
+    }
+
+    /// The folder that every host has as /srv/shared.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.state().join("shared")
     }
 
     fn command(&self, verb: &str) -> Command {

@@ -4,6 +4,7 @@ mod annotations;
 mod comment;
 mod graph;
 mod hostile;
+mod page;
 mod reading;
 mod sample;
 mod stream;

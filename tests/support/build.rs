@@ -95,6 +95,7 @@ fn bare_host(index: usize, sketch: &HostSketch) -> observed::Host {
             capacity: Bytes(2000 * GIB),
             available: Bytes(room * GIB),
             volumes: BTreeMap::new(),
+            refreshed: false,
         };
         (pool_name(pool), state)
     });

@@ -2,7 +2,7 @@
 //!
 //! The comment is made of parts, each of whole rows, and is kept below [`CHARACTERS_MAX`] by leaving out rows where it
 //! hurts least, with a word on how many. A row is complete in itself, so fences and tags are balanced whatever is left
-//! out. All text from hosts and manifests passes [`markdown`] first.
+//! out. All text from hosts and manifests passes `markdown` first.
 
 mod details;
 mod markdown;

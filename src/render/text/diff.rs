@@ -9,7 +9,7 @@ use crate::render::page::Page;
 const CONTEXT: usize = 2;
 
 /// Writes the lines that differ with a few around them; between far-apart changes stands how many are left out.
-pub(super) fn unified(page: &mut Page<'_>, indent: usize, before: &str, after: &str) {
+pub(in crate::render) fn unified(page: &mut Page<'_>, indent: usize, before: &str, after: &str) {
     for line in diff_lines(before, after) {
         let role = match line.as_bytes().first() {
             Some(b'-') => Role::Bad,

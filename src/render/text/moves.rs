@@ -109,7 +109,7 @@ fn others(page: &mut Page<'_>, all: &[Alternative]) {
     }
 }
 
-fn headline(a_move: &Move) -> String {
+pub(in crate::render) fn headline(a_move: &Move) -> String {
     let Move { vm, from, to, .. } = a_move;
     match a_move.kind {
         MoveKind::Live => format!("# {vm} will be migrated live from {from} to {to}"),
@@ -171,7 +171,7 @@ pub(in crate::render) fn word(kind: MoveKind) -> &'static str {
     }
 }
 
-fn method(a_move: &Move) -> String {
+pub(in crate::render) fn method(a_move: &Move) -> String {
     let word = word(a_move.kind);
     if a_move.reason.is_empty() {
         word.to_owned()
@@ -180,7 +180,7 @@ fn method(a_move: &Move) -> String {
     }
 }
 
-fn forecast(a_move: &Move) -> String {
+pub(in crate::render) fn forecast(a_move: &Move) -> String {
     let compacted = |disk: &DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
     // What a compacted copy comes to is known only when it is made.
     let at_most = if a_move.disks.iter().any(compacted) {
@@ -200,7 +200,7 @@ fn forecast(a_move: &Move) -> String {
 }
 
 /// Where a disk goes, and what of it is carried.
-fn placement(disk: &DiskPlacement) -> Vec<Span> {
+pub(in crate::render) fn placement(disk: &DiskPlacement) -> Vec<Span> {
     let place = |at: Option<&crate::model::VolumeRef>| {
         at.map_or_else(|| "no volume".to_owned(), ToString::to_string)
     };

@@ -74,7 +74,7 @@ fn spans(plan: &Plan, id: StepId) -> Vec<Span> {
 }
 
 /// The other step's number and why it is waited for; the order of one VM's own steps needs no reason.
-fn wait(plan: &Plan, step: &Step, dependency: Dependency) -> String {
+pub(in crate::render) fn wait(plan: &Plan, step: &Step, dependency: Dependency) -> String {
     let other = dependency.step;
     match dependency.why {
         Why::SameVm => other.to_string(),
@@ -94,7 +94,7 @@ fn wait(plan: &Plan, step: &Step, dependency: Dependency) -> String {
 }
 
 /// Why a step that waits for no step any more starts still later: the transfers of its hosts are taken.
-fn queued(plan: &Plan, step: &Step) -> Option<String> {
+pub(in crate::render) fn queued(plan: &Plan, step: &Step) -> Option<String> {
     let end = |dependency: &Dependency| {
         let other = plan.step(dependency.step);
         other.start.plus(other.forecast.duration)
