@@ -13,7 +13,7 @@ use super::console::{Console, print, remark};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::{Made, checked, make};
-use super::progress::Shower;
+use super::progress::{Shower, now, seconds};
 use super::saved::Saved;
 use super::signals::Listener;
 use super::{hosts, locking, report};
@@ -24,8 +24,8 @@ use crate::desired::Desired;
 use crate::hypervisor::{Cancel, Hypervisor};
 use crate::libvirt::LibvirtHosts;
 use crate::observed::Observed;
-use crate::plan::Plan;
-use crate::render::{json, text};
+use crate::plan::{Basis, Plan};
+use crate::render::{clean, stream, text};
 use crate::simulator::Simulator;
 
 /// How soon a wish to stop is seen while hosts are read under locks.
@@ -85,17 +85,30 @@ fn agree(console: Console, arguments: &ApplyArguments) -> Result<(), Failure> {
     console.confirm(question)
 }
 
-/// Shows a plan, and says whether there is anything to do. One that is refused is an error.
+/// Shows a plan, and says whether there is anything to do. One that is refused, or another than was expected, is an
+/// error.
 fn show(console: Console, arguments: &ApplyArguments, plan: &Plan) -> Result<bool, Failure> {
     if !arguments.json {
+        let grouping = console.grouping();
+        print(&grouping.open("plan", "Plan", seconds()))?;
         print(&text::plan(plan, &console.style))?;
+        print(&grouping.close("plan", seconds()))?;
+    }
+    let fit = is_fit(arguments, plan);
+    // A plan that is carried out is told once it is sure which one that is.
+    if arguments.json && !matches!(fit, Ok(true)) {
+        announce(plan)?;
+    }
+    fit
+}
+
+fn is_fit(arguments: &ApplyArguments, plan: &Plan) -> Result<bool, Failure> {
+    if let Some(expected) = &arguments.expect {
+        expected.check(plan)?;
     }
     if plan.is_blocked() {
         return Err(Failure::new(Exit::BLOCKED, "a wanted change is refused, so nothing was started")
             .help("do what the findings say; or leave the refused VMs out with --exclude, or choose others with --target"));
-    }
-    if plan.steps.is_empty() && arguments.json {
-        announce(plan)?;
     }
     Ok(!plan.steps.is_empty())
 }
@@ -131,25 +144,30 @@ fn from_file(
         None
     } else {
         let patience = arguments.lock_timeout;
-        let (plan, uuids) = (&saved.plan, &saved.hosts);
+        let (plan, uuids) = (&saved.plan, saved.basis.uuids());
         Some(locking::take(
-            console, &libvirt, plan, uuids, patience, cancel,
+            console, &libvirt, plan, &uuids, patience, cancel,
         )?)
     };
     let made = read_again(console, arguments, desired, &libvirt, cancel)?;
-    let differences = saved.differences(&made.observed, &made.plan);
-    if !differences.is_empty() {
-        let since = format!("{} was made ({})", path.display(), saved.made_at);
-        return Err(stale(&since, &differences)
+    let since = saved.differences(&made.observed, &made.plan);
+    let when = format!("{} was made ({})", path.display(), saved.made_at);
+    if !since.matters.is_empty() {
+        return Err(stale(&when, &since.matters)
             .help("plan again with `domicile plan --out FILE` and review what is different"));
+    }
+    if !since.harmless.is_empty() {
+        let harmless = list(&since.harmless);
+        remark(&format!(
+            "Changed since {when}, and no step rests on it:\n{harmless}"
+        ));
     }
     let is_something = show(console, arguments, &made.plan)?;
     Ok(is_something.then_some((made, locks)))
 }
 
 fn stale(since: &str, differences: &[String]) -> Failure {
-    let list: Vec<String> = differences.iter().map(|line| format!("  {line}")).collect();
-    let list = list.join("\n");
+    let list = list(differences);
     let message = format!("the hosts have changed since {since}, so nothing was started\n{list}");
     Failure::new(Exit::STALE, message)
 }
@@ -167,11 +185,14 @@ fn under_locks(
     }
     let mut differences = Vec::new();
     for _ in 0..ROUNDS {
-        let known = Saved::new(&made.desired, &made.observed, &made.plan);
+        let known = Basis::of(&made.plan, &made.observed);
         let (libvirt, patience) = (&made.libvirt, arguments.lock_timeout);
-        let locks = locking::take(console, libvirt, &made.plan, &known.hosts, patience, cancel)?;
+        let uuids = known.uuids();
+        let locks = locking::take(console, libvirt, &made.plan, &uuids, patience, cancel)?;
         let fresh = read_again(console, arguments, &made.desired, libvirt, cancel)?;
-        differences = known.differences(&fresh.observed, &fresh.plan);
+        let was = made.plan.meaning();
+        differences = known.since(&fresh.observed).matters;
+        differences.extend(was.differences(&fresh.plan.meaning()));
         if differences.is_empty() {
             return Ok(Some((fresh, Some(locks))));
         }
@@ -233,8 +254,16 @@ fn read_again(
     })
 }
 
+fn list(lines: &[String]) -> String {
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| format!("  {}", clean(line)))
+        .collect();
+    lines.join("\n")
+}
+
 fn announce(plan: &Plan) -> Result<(), Failure> {
-    let lines = json::announce(plan, env!("CARGO_PKG_VERSION"))
+    let lines = stream::announce(plan, env!("CARGO_PKG_VERSION"), &now())
         .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))?;
     print(&(lines.join("\n") + "\n"))
 }
@@ -253,10 +282,12 @@ fn carry_out(
         })?),
         None => None,
     };
+    let grouping = console.grouping();
     if arguments.json {
         announce(&made.plan)?;
     } else {
         print("\n")?;
+        print(&grouping.open("steps", "Steps", seconds()))?;
     }
     let mut shower = Shower::new(console, &made.plan, arguments.json);
     let mut kept = Vec::new();
@@ -283,6 +314,8 @@ fn carry_out(
     drop(options);
     locking::release(locks);
     if !arguments.json {
+        // Nobody who reads any more is no reason to keep silent about the end.
+        let _ = print(&grouping.close("steps", seconds()));
         // What was done is done, whether its end can be shown or not; the exit code tells of it.
         if let Err(failure) = conclude(console, &made.plan, &kept, &summary) {
             report::report(console, &failure);

@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// The manifest's whole demand.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Desired {
     /// Clusters by name.
     pub clusters: BTreeMap<ClusterName, Cluster>,
@@ -48,7 +48,7 @@ pub struct Desired {
 
 /// What the command line of one run allows. It only narrows what the manifest allows, except that it may accept
 /// risks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gates {
     /// The longest that any guest may not answer: its pause in a live migration, its time off in a cold move.
     pub max_downtime: Option<Millis>,
@@ -97,7 +97,7 @@ pub enum NetworkKind {
 }
 
 /// Properties that hosts have by belonging together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     /// How its networks are made.
     pub network: NetworkKind,
@@ -114,7 +114,7 @@ pub struct Cluster {
 }
 
 /// One host as the manifest describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// The libvirt URI by which this machine reaches it.
     pub uri: String,
@@ -133,7 +133,7 @@ pub struct Host {
 }
 
 /// What VMs must leave free on a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reserve {
     /// Memory for the host itself.
     pub memory: Bytes,
@@ -142,7 +142,7 @@ pub struct Reserve {
 }
 
 /// Ceilings of a host that are not its hardware's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostLimits {
     /// The most active VMs.
     pub vms: Option<u32>,
@@ -153,7 +153,7 @@ pub struct HostLimits {
 }
 
 /// A pool whose name differs between hosts, or that is one storage for all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Whether it is the same storage on every host that has it.
     pub shared: bool,
@@ -162,7 +162,7 @@ pub struct Pool {
 }
 
 /// Migration settings, from the general to the particular; the more particular wins field by field.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Migration {
     /// For the fleet.
     pub fleet: MigrationOverrides,
@@ -173,7 +173,7 @@ pub struct Migration {
 }
 
 /// Migration settings where some are given and some are left to the more general level.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOverrides {
     /// Rate of one migration, memory and disks.
     pub bandwidth: Option<BytesPerSecond>,
@@ -230,7 +230,7 @@ pub struct MigrationOverrides {
     clippy::struct_excessive_bools,
     reason = "each is a setting of the manifest that is on or off, and none excludes another"
 )]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationSettings {
     /// Rate of one migration; `None`: as fast as it goes.
     pub bandwidth: Option<BytesPerSecond>,
@@ -384,7 +384,7 @@ pub enum Method {
 }
 
 /// One VM as the manifest wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Vm {
     /// The host where it shall live.
     pub host: HostName,

@@ -1,8 +1,10 @@
 //! What a plan is: plain data that leaves no choice to its execution. How a plan is made is [`crate::planner`]'s
 //! matter; [`check`] replays a plan without knowing how it was made.
 
+mod basis;
 pub mod check;
 mod finding;
+mod meaning;
 mod placement;
 mod resource;
 mod seen;
@@ -10,9 +12,12 @@ mod step;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use basis::{Basis, Since};
 pub use finding::{Finding, Severity};
+pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
@@ -27,7 +32,7 @@ use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 pub const FORMAT_VERSION: &str = "1.0";
 
 /// Everything that an apply will do, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The layout, see [`FORMAT_VERSION`].
     pub format_version: String,
@@ -51,7 +56,7 @@ pub struct Plan {
 }
 
 /// Another host for a VM whose move is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alternative {
     /// Which host.
     pub host: HostName,
@@ -62,7 +67,7 @@ pub struct Alternative {
 }
 
 /// One difference between the manifest and the hosts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The VM it is about.
     pub vm: VmName,
@@ -71,7 +76,7 @@ pub struct Change {
 }
 
 /// What differs between what is and what shall be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Difference {
     /// The VM is on another host.
@@ -107,7 +112,9 @@ pub enum Difference {
 }
 
 /// How a VM gets to where it shall be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum MoveKind {
     /// It runs on while it moves.
@@ -123,7 +130,7 @@ pub enum MoveKind {
 }
 
 /// What happens to one VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// The VM.
     pub vm: VmName,
@@ -154,7 +161,7 @@ pub struct Move {
 }
 
 /// A VM's persistent definition before and after its move, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DefinitionChange {
     /// As it is at the source.
     pub before: String,
@@ -163,7 +170,7 @@ pub struct DefinitionChange {
 }
 
 /// Counts for a plan's closing line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// VMs that migrate live.
     pub live: usize,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Resource, Seen, Slot};
@@ -15,7 +16,9 @@ use crate::model::{
 };
 
 /// A step's number: its index in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct StepId(pub usize);
 
@@ -27,7 +30,7 @@ impl fmt::Display for StepId {
 }
 
 /// One executable act of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// What is done.
     pub action: Action,
@@ -48,7 +51,9 @@ pub struct Step {
 }
 
 /// Why a step waits for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// It is the next act on the same VM.
@@ -62,7 +67,9 @@ pub enum Why {
 }
 
 /// Waiting for another step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Dependency {
     /// For which.
     pub step: StepId,
@@ -71,7 +78,7 @@ pub struct Dependency {
 }
 
 /// What a step will take by the forecast.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// How long it runs.
     pub duration: Millis,
@@ -82,7 +89,7 @@ pub struct Forecast {
 }
 
 /// What a new volume is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeSpec {
     /// Where.
     pub at: VolumeRef,
@@ -97,7 +104,7 @@ pub struct VolumeSpec {
 }
 
 /// Which disk data a migration copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyMode {
     /// None: the disks are on storage that both hosts see.
@@ -110,7 +117,7 @@ pub enum CopyMode {
 
 /// The cold move that ends the ladder of a migration which does not converge: the guest is shut down, carried host to
 /// host and started again, all within the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ColdRung {
     /// How long the guest may take to shut down.
     pub shutdown_timeout: Millis,
@@ -119,7 +126,7 @@ pub struct ColdRung {
 }
 
 /// How a migration is to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOptions {
     /// Who drives.
     pub driver: Driver,
@@ -156,7 +163,7 @@ pub struct MigrationOptions {
 }
 
 /// What a step does. Before each: the host answers and what is named there is as the plan saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
     /// Writes the mark into the VM's metadata. After: the persistent definition carries it.

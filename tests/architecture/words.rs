@@ -39,6 +39,8 @@ const BANNED: &[Banned] = &[
             // The name of a field in plans of BtrPlace.
             "tests/bench/planner/instances.rs",
             "tests/data/hosts/",
+            // The name of a module of comrak's.
+            "tests/render/comment.rs",
         ],
     },
     Banned {

@@ -63,6 +63,16 @@ pub fn totals(plan: &Plan) -> String {
     format!("Plan: {}.{refused}", parts.join(", "))
 }
 
+/// The line with the plan's hash; nothing where there is nothing to do or to refuse.
+#[must_use]
+pub fn hash(plan: &Plan) -> String {
+    if plan.is_empty() && !plan.is_blocked() {
+        String::new()
+    } else {
+        format!("Hash: {}\n", plan.hash())
+    }
+}
+
 fn word<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
 }
