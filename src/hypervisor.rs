@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired;
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName};
 use crate::observed::Observed;
 use crate::plan::Action;
 
@@ -14,10 +14,40 @@ use crate::plan::Action;
 pub enum Depth {
     /// Only what bulk calls tell.
     Bulk,
-    /// The XML of these VMs and the details of the volumes that they use, besides.
-    Named(BTreeSet<VmName>),
+    /// Besides, the XML of these VMs and the details of the volumes that they use.
+    Named {
+        /// Everything about these.
+        closely: BTreeSet<VmName>,
+        /// About these only what others must know of them: their disks with what is below, and their interfaces. It is
+        /// what their running form says, or the persistent one of a VM that is off.
+        beside: BTreeSet<VmName>,
+    },
     /// The XML of every VM and the details of every volume.
     Full,
+}
+
+impl Depth {
+    /// How closely this one reads a VM.
+    #[must_use]
+    pub fn of(&self, vm: &VmName) -> Look {
+        match self {
+            Self::Full => Look::Closely,
+            Self::Named { closely, .. } if closely.contains(vm) => Look::Closely,
+            Self::Named { beside, .. } if beside.contains(vm) => Look::Beside,
+            Self::Bulk | Self::Named { .. } => Look::No,
+        }
+    }
+}
+
+/// How closely one VM is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all.
+    No,
+    /// For its disks and interfaces.
+    Beside,
+    /// For everything.
+    Closely,
 }
 
 /// A request for a reading.
@@ -30,6 +60,11 @@ pub struct ObserveRequest {
     /// Where VMs shall be. Each host is asked about those of them that are looked into on another host
     /// ([`crate::observed::Fit`]).
     pub fits: Vec<(VmName, HostName)>,
+    /// Running VMs whose QEMU is asked too ([`crate::observed::QemuAnswer`]), of those that are looked into. libvirt
+    /// marks them as tainted for it.
+    pub ask_qemu: BTreeSet<VmName>,
+    /// Pools in which each host is made to look for volumes anew before it is read.
+    pub refresh: BTreeMap<HostName, BTreeSet<PoolName>>,
     /// How long one host may take before it counts as unreachable.
     pub timeout: Millis,
 }
@@ -73,6 +108,8 @@ pub struct Outcome {
     pub bytes: Bytes,
     /// How long the guest stood still, where it did and somebody measured it.
     pub downtime: Option<Millis>,
+    /// Bytes that a compacted copy occupies less than its original.
+    pub saved: Bytes,
 }
 
 /// Why a step failed.

@@ -10,7 +10,7 @@
 //! manifest ──► desired ──┐
 //!                        ├─► changes ─► moves ─► findings ─► steps ─► graph ─► schedule ─► check ─► plan
 //! hosts ──► observed ────┘                                                                          │
-//!                                              text · JSON ◄── render ◄─────────────────────────────┤
+//!                                       text · JSON · HTML ◄── render ◄─────────────────────────────┤
 //!                                                    events ◄── hosts ◄──── apply ◄─────────────────┘
 //! ```
 //!
@@ -24,10 +24,10 @@
 //! 3. [`definition`]: a domain's XML, read and rewritten. It stands here and not in [`libvirt`] because the plan
 //!    shows the rewritten definition and the simulator applies it, and both must be what the real host gets.
 //! 4. [`plan`], [`manifest`]: what a plan is; YAML to desired.
-//! 5. [`rules`], [`hypervisor`]: the restrictions, pure; the trait that doing needs.
+//! 5. [`rules`], [`hypervisor`], [`lock`]: the restrictions, pure; the traits that doing and locking need.
 //! 6. [`planner`], [`apply`], [`libvirt`], [`simulator`]: making a plan; carrying it out; the two implementations
-//!    of the trait.
-//! 7. [`render`]: plans, readings and events as text and JSON.
+//!    of the traits.
+//! 7. [`render`]: plans, readings and events as text, JSON and HTML.
 //! 8. [`cli`]: arguments, commands, reports, exit codes.
 
 pub mod apply;
@@ -36,6 +36,7 @@ pub mod definition;
 pub mod desired;
 pub mod hypervisor;
 pub mod libvirt;
+pub mod lock;
 pub mod manifest;
 pub mod model;
 pub mod observed;

@@ -122,6 +122,7 @@ fn the_random_fleets_call_for_every_kind_of_act() {
     let wanted = [
         "block-copy",
         "copy-volume",
+        "compact-volume",
         "create-volume",
         "define",
         "delete-volume",

@@ -235,16 +235,50 @@ fn the_unchanged_fleet_moves_live_without_a_word() {
 
 #[test]
 fn the_table_of_the_documentation_is_the_catalogue() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rules/RESTRICTIONS.md");
-    let head = "# Restrictions\n\nWhat can stop a move, endanger it, or deserves a word. `domicile explain CODE` shows one.\n\n";
-    let made = format!("{head}{}", render::text::restrictions_table());
+    let head = "# Restrictions\n\nWhat can stop a move, endanger it, or deserves a word. `domicile explain CODE` shows one. [CHECKS.md](CHECKS.md)\nlists what libvirt checks, and which of these know of it beforehand.\n\n";
+    let table = render::text::restrictions_table();
+    is_made("src/rules/RESTRICTIONS.md", &format!("{head}{table}"));
+}
+
+#[test]
+fn the_list_of_libvirts_checks_is_the_one_of_the_code() {
+    let head = "# What libvirt checks before a migration\n\nRead in libvirt 9.0.0 and 11.3.0, in the order of the phases. Each has the rules of [the catalogue](RESTRICTIONS.md)\nthat know of it beforehand, or says why none can.\n\n";
+    let table = render::text::checks_table();
+    is_made("src/rules/CHECKS.md", &format!("{head}{table}"));
+}
+
+/// Holds a document of the repository to the text that is made of the code.
+fn is_made(document: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     if std::env::var_os("DOMICILE_UPDATE_RULES").is_some() {
-        std::fs::write(&path, &made).unwrap();
+        std::fs::write(&path, made).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == made,
         "run DOMICILE_UPDATE_RULES=1 cargo test --test runner rules and look at the difference"
+    );
+}
+
+#[test]
+fn every_check_of_libvirt_has_a_rule_of_the_catalogue_or_a_reason() {
+    let mut seen = BTreeSet::new();
+    for check in rules::checks() {
+        let named = format!("{}: {}", check.function, check.refuses);
+        for code in check.rules {
+            assert!(rules::rule(code).is_some(), "{named}: no rule {code}");
+        }
+        let explained = !check.rules.is_empty() || check.besides.len() > 20;
+        assert!(explained, "{named}: neither a rule nor a reason");
+        for text in [check.function, check.refuses, check.besides] {
+            assert!(!text.contains('|'), "{named}: it would break the table");
+        }
+        assert!(seen.insert(named.clone()), "{named} is there twice");
+    }
+    assert!(
+        seen.len() > 60,
+        "libvirt checks more than {} things",
+        seen.len()
     );
 }
 

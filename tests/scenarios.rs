@@ -4,6 +4,7 @@
 //! find nothing that can still be done. `DOMICILE_UPDATE_SCENARIOS=1 cargo test scenarios` writes the plans anew;
 //! read the difference before it is committed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domicile::apply::{self, CancelHandle, Event, Options};
@@ -15,7 +16,7 @@ use domicile::render::{Style, text};
 use domicile::simulator::Simulator;
 use domicile::{desired::Desired, manifest, planner};
 
-fn folders() -> Vec<PathBuf> {
+pub(crate) fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let entries = std::fs::read_dir(root).expect("the scenarios are there");
     let mut folders: Vec<_> = entries
@@ -44,6 +45,8 @@ fn carry_out(desired: &Desired, observed: &Observed, first: &Plan, name: &str) {
         hosts: desired.hosts.clone(),
         depth: Depth::Full,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis::from_secs(10),
     };
     let again = planned(desired, &hosts.observe(&request), name);

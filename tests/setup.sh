@@ -36,3 +36,13 @@ need_packages() {
     "${sudo[@]}" apt-get update -qq
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
+
+# A browser for the tests of the page, where apt can get one; without it they are left out.
+need_browser() {
+    command -v chromium >/dev/null && return
+    command -v apt-get >/dev/null && ((EUID == 0)) || return 0
+    echo "Installing chromium"
+    apt-get update -qq
+    env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
+        echo "chromium could not be installed" >&2
+}

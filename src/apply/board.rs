@@ -76,13 +76,18 @@ impl<'p> Board<'p> {
     }
 
     /// The step to start next, if any may start: all that it waits for is done, its slots are free, and a wish to
-    /// stop does not forbid it.
-    pub(super) fn next(&self, cancel: Cancel) -> Option<StepId> {
+    /// stop does not forbid it. Steps that are held back for another reason are passed over.
+    pub(super) fn next(
+        &self,
+        cancel: Cancel,
+        is_held_back: &dyn Fn(&Step) -> bool,
+    ) -> Option<StepId> {
         let allowed = self.carried(cancel);
         let may = |index: &&usize| {
             self.states[**index] == State::Waiting
                 && allowed.as_ref().is_none_or(|those| those.contains(index))
                 && self.is_ready(&self.plan.steps[**index])
+                && !is_held_back(&self.plan.steps[**index])
         };
         let ready = || self.order.iter().filter(may);
         let through_gate = ready().find(|index| self.gate.is_open(**index));

@@ -1,13 +1,14 @@
 //! What happens during an apply, in the order in which it happened. Renderers and the journal consume these; the
 //! executor knows none of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
 use crate::plan::StepId;
 
 /// One thing that happened, with its time counted from the start of the apply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When, from the start of the apply.
     pub at: Millis,
@@ -16,7 +17,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Happening {
     /// A step began.
@@ -52,6 +53,9 @@ pub enum Happening {
         bytes: Bytes,
         /// How long the guest stood still, where it was measured.
         downtime: Option<Millis>,
+        /// Bytes that a compacted copy occupies less than its original; left out where there is none.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        saved: Bytes,
     },
     /// A step failed.
     StepFailed {
@@ -125,8 +129,16 @@ pub enum Happening {
     Finished(Summary),
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_nothing(bytes: &Bytes) -> bool {
+    *bytes == Bytes::ZERO
+}
+
 /// What came of an apply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// VMs whose moves are complete.
     pub moved: Vec<VmName>,
@@ -144,6 +156,9 @@ pub struct Summary {
     pub steps: usize,
     /// Bytes carried.
     pub bytes: Bytes,
+    /// Bytes that compacted copies occupy less than their originals; left out where there are none.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub saved: Bytes,
     /// From the first step to the last.
     pub took: Millis,
     /// Whether a person asked to stop.

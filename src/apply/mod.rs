@@ -24,12 +24,18 @@
 //!
 //! Twice ([`crate::hypervisor::Cancel::Now`]): running steps are told to cancel themselves, nothing starts, and a VM
 //! that is off because of us is brought back as after a failure.
+//!
+//! # When a host's lock is in doubt
+//!
+//! A step whose host has not taken a beat for a while is held back until it does; all else goes on. A step whose
+//! host's lock is lost fails before it does anything ([`lock`]).
 
 mod board;
 mod cancel;
 mod event;
 mod gate;
 pub mod journal;
+pub mod lock;
 mod options;
 mod reboot;
 mod restore;

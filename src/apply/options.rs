@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use super::lock::Locks;
 use crate::desired;
 use crate::model::{HostName, Millis};
 
@@ -16,6 +18,9 @@ pub struct Options {
     /// Most steps at once, whatever the plan's slots would allow: a bound on threads and connections. With one the
     /// order of all that happens depends on nothing but the plan and the hosts.
     pub at_once: NonZeroUsize,
+    /// The locks of every host that the plan touches; `None` where nobody else can reach the hosts, such as hosts in
+    /// memory.
+    pub locks: Option<Arc<Locks>>,
 }
 
 impl Options {
@@ -30,6 +35,7 @@ impl Options {
             hosts,
             timeout: Millis::from_secs(30),
             at_once: Self::AT_ONCE,
+            locks: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! again, and the VM is started at the source if that still has it, else at the destination, and only where the
 //! other answers that it does not run it. In any other state it is left alone and a person is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::options::Options;
 use crate::hypervisor::{Cancel, Depth, Hypervisor, ObserveRequest, Progress, StepError, Watch};
@@ -26,6 +26,12 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// The hosts that are acted upon.
+    pub(super) fn hosts(&self) -> Vec<&HostName> {
+        let other = self.other_than(&self.from);
+        [&self.from].into_iter().chain(other).collect()
+    }
+
     /// The move's other end, where that may know the VM and so must answer that it does not run it.
     fn other_than(&self, host: &HostName) -> Option<&HostName> {
         let other = if *host == self.from {
@@ -124,6 +130,8 @@ fn look(task: &Task, hosts: &dyn Hypervisor, options: &Options) -> Observed {
         hosts: known.collect::<BTreeMap<_, _>>(),
         depth: Depth::Bulk,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: options.timeout,
     })
 }

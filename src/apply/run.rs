@@ -14,7 +14,7 @@ use super::worker::{Desk, News, Report, bring_back, perform};
 use super::{CancelHandle, Event, Happening, Summary};
 use crate::hypervisor::{Cancel, Hypervisor, Outcome, StepError};
 use crate::model::Millis;
-use crate::plan::{Plan, StepId};
+use crate::plan::{Plan, Step, StepId};
 
 /// How soon a wish to stop is seen while nothing else happens.
 const CANCEL_SEEN_WITHIN: Duration = Duration::from_millis(100);
@@ -32,6 +32,7 @@ pub fn run(
     let (sender, reports) = unbounded();
     let desk = Desk {
         hosts,
+        locks: options.locks.as_deref(),
         reports: sender,
     };
     let mut coordinator = Coordinator {
@@ -90,7 +91,7 @@ impl<'a> Coordinator<'a> {
             for job in jobs {
                 self.hand_out(scope, job);
             }
-            if self.running == 0 {
+            if self.running == 0 && !self.is_waiting_for_a_lock() {
                 return;
             }
             match reports.recv_timeout(CANCEL_SEEN_WITHIN) {
@@ -143,14 +144,22 @@ impl<'a> Coordinator<'a> {
             };
             jobs.push(Job::Restore(reboot, task));
         }
+        let locks = self.options.locks.as_ref();
+        let is_held_back =
+            |step: &Step| locks.is_some_and(|locks| locks.are_unsure(&step.action.hosts()));
         while self.running + jobs.len() < self.options.at_once.get() {
-            let Some(id) = self.board.next(self.known) else {
+            let Some(id) = self.board.next(self.known, &is_held_back) else {
                 break;
             };
             self.board.begin(id);
             jobs.push(Job::Step(id));
         }
         jobs
+    }
+
+    /// Whether something could start if its host's lock were not in doubt. That is for a limited time.
+    fn is_waiting_for_a_lock(&self) -> bool {
+        self.options.locks.is_some() && self.board.next(self.known, &|_| false).is_some()
     }
 
     fn hand_out<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, job: Job)
@@ -201,6 +210,7 @@ impl<'a> Coordinator<'a> {
             took: self.tally.since(step, self.at),
             bytes: outcome.bytes,
             downtime: outcome.downtime,
+            saved: outcome.saved,
         });
         for news in self.tally.done(step, self.at, outcome, &self.board) {
             self.tell(news);

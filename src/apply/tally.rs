@@ -17,6 +17,7 @@ pub(super) struct Tally<'p> {
     measured: BTreeMap<StepId, Millis>,
     complete: BTreeSet<usize>,
     bytes: Bytes,
+    saved: Bytes,
     failed: BTreeSet<VmName>,
     restored: BTreeSet<VmName>,
     stranded: BTreeSet<VmName>,
@@ -32,6 +33,7 @@ impl<'p> Tally<'p> {
             measured: BTreeMap::new(),
             complete: BTreeSet::new(),
             bytes: Bytes::ZERO,
+            saved: Bytes::ZERO,
             failed: BTreeSet::new(),
             restored: BTreeSet::new(),
             stranded: BTreeSet::new(),
@@ -59,6 +61,7 @@ impl<'p> Tally<'p> {
     ) -> Vec<Happening> {
         self.ended.insert(id, at);
         self.bytes = self.bytes.plus(outcome.bytes);
+        self.saved = self.saved.plus(outcome.saved);
         // A reboot's downtime is the span from its shutdown to its start, whatever either says of itself.
         let action = &self.plan.steps[id.0].action;
         if !matches!(action, Action::ShutDown { .. } | Action::Start { .. })
@@ -145,6 +148,7 @@ impl<'p> Tally<'p> {
             steps_done: self.ended.len(),
             steps: self.plan.steps.len(),
             bytes: self.bytes,
+            saved: self.saved,
             took,
             cancelled: self.cancelled,
         }

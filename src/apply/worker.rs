@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use crossbeam_channel::Sender;
 
 use super::CancelHandle;
+use super::lock::Locks;
 use super::options::Options;
 use super::restore::{Restored, Task, restore};
 use crate::hypervisor::{Cancel, Hypervisor, Outcome, Progress, StepError, Watch};
-use crate::model::Millis;
+use crate::model::{HostName, Millis};
 use crate::plan::{Action, StepId};
 
 /// Shortest time between two reports of a step's progress: what a person can follow, and no burden for a journal.
@@ -36,10 +37,29 @@ pub(super) enum News {
 #[derive(Clone)]
 pub(super) struct Desk<'a> {
     pub(super) hosts: &'a dyn Hypervisor,
+    pub(super) locks: Option<&'a Locks>,
     pub(super) reports: Sender<Report>,
 }
 
 impl Desk<'_> {
+    /// Fails where these hosts may not be worked on any more.
+    fn expect_locked(
+        &self,
+        what: &str,
+        hosts: &[&HostName],
+        for_bringing_back: bool,
+    ) -> Result<(), StepError> {
+        let refusal = self
+            .locks
+            .and_then(|locks| locks.refusal(hosts, for_bringing_back));
+        refusal.map_or(Ok(()), |why| {
+            Err(StepError::new(what, why).with_help(
+                "Nothing more is started there, since somebody else may work on that host. See who holds its lock with \
+                 `domicile unlock`, then plan again",
+            ))
+        })
+    }
+
     fn tell(&self, what: News) {
         let at = self.hosts.now();
         // The coordinator outlives every worker, so nobody is there to miss a report that cannot be sent.
@@ -55,7 +75,10 @@ pub(super) fn perform(desk: &Desk<'_>, id: StepId, action: &Action, cancel: &Can
         cancel,
         last_progress: Mutex::new(None),
     };
-    let result = catch_unwind(AssertUnwindSafe(|| desk.hosts.perform(action, &eyes)));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        desk.expect_locked(&action.to_string(), &action.hosts(), false)?;
+        desk.hosts.perform(action, &eyes)
+    }));
     let result = result.unwrap_or_else(|panic| Err(fault_of(&action.to_string(), panic.as_ref())));
     desk.tell(News::Ended(id, result));
 }
@@ -63,10 +86,11 @@ pub(super) fn perform(desk: &Desk<'_>, id: StepId, action: &Action, cancel: &Can
 /// Brings a VM back; its end is always reported, whatever happens in it.
 pub(super) fn bring_back(desk: &Desk<'_>, reboot: usize, task: &Task, options: &Options) {
     let starting = || desk.tell(News::Restoring(reboot));
+    let what = format!("bring {} back", task.vm);
     let result = catch_unwind(AssertUnwindSafe(|| {
+        desk.expect_locked(&what, &task.hosts(), true)?;
         restore(task, desk.hosts, options, &starting)
     }));
-    let what = format!("bring {} back", task.vm);
     let result = result.unwrap_or_else(|panic| Err(fault_of(&what, panic.as_ref())));
     desk.tell(News::RestoreEnded(reboot, result));
 }

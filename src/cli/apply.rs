@@ -1,54 +1,116 @@
-//! `domicile apply`: a plan, a yes, and its execution.
+//! `domicile apply`: a plan, a yes, the locks of its hosts, a second look, and its execution.
+//!
+//! Nobody else may have worked on the hosts between the reading that a plan rests on and the first step. So the locks
+//! are taken first, and then the hosts are read again and planned anew; what comes out must be what was agreed to.
 
 use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use super::args::ApplyArguments;
 use super::console::{Console, print, remark};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::{Made, checked, make};
-use super::progress::Shower;
+use super::progress::{Shower, now, seconds};
 use super::saved::Saved;
 use super::signals::Listener;
-use super::{hosts, report};
+use super::{hosts, locking, report};
 use crate::apply::journal::Journal;
+use crate::apply::lock::Locks;
 use crate::apply::{self, CancelHandle, Event, Happening, Options, Summary};
-use crate::hypervisor::Hypervisor;
+use crate::desired::Desired;
+use crate::hypervisor::{Cancel, Hypervisor};
 use crate::libvirt::LibvirtHosts;
-use crate::plan::Plan;
-use crate::render::{json, text};
+use crate::observed::Observed;
+use crate::plan::{Basis, Plan};
+use crate::render::{clean, stream, text};
 use crate::simulator::Simulator;
+
+/// How soon a wish to stop is seen while hosts are read under locks.
+const CANCEL_SEEN_WITHIN: Duration = Duration::from_millis(100);
+
+/// How often a plan is made anew that has changed while its hosts were waited for, where nobody has to agree to it.
+const ROUNDS: usize = 5;
+
+/// A plan that may be carried out now, and the locks that keep it true; hosts in memory need none.
+type Agreed = (Made, Option<Locks>);
 
 pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, Failure> {
     if let Some(wrong) = wrong_together(arguments) {
         return Err(Failure::new(Exit::USAGE, wrong.0).help(wrong.1));
     }
-    let made = match &arguments.plan_file {
-        Some(path) => from_file(console, arguments, path)?,
-        None => make(console, &arguments.planning)?,
+    let cancel = CancelHandle::new();
+    let wish = if let Some(path) = &arguments.plan_file {
+        Wish::Saved(path, Box::new(Saved::read(path)?))
+    } else {
+        let made = make(console, &arguments.planning)?;
+        if !show(console, arguments, &made.plan)? {
+            return Ok(Exit::DONE);
+        }
+        agree(console, arguments)?;
+        Wish::Shown(Box::new(made))
     };
-    if !arguments.json {
-        print(&text::plan(&made.plan, &console.style))?;
+    // Before this nothing is held, and a signal may end the program as it ends any other.
+    let _listener = Listener::new(&cancel).map_err(|error| {
+        Failure::error(format!("signals cannot be listened to: {error}"))
+            .help("nothing was started")
+    })?;
+    let agreed = match wish {
+        Wish::Saved(path, saved) => from_file(console, arguments, path, &saved, &cancel)?,
+        Wish::Shown(made) => under_locks(console, arguments, *made, &cancel)?,
+    };
+    match agreed {
+        Some(agreed) => carry_out(console, arguments, agreed, &cancel),
+        None => Ok(Exit::DONE),
     }
-    if made.plan.is_blocked() {
+}
+
+/// What is to be carried out, if the hosts still ask for it.
+enum Wish<'a> {
+    Saved(&'a Path, Box<Saved>),
+    Shown(Box<Made>),
+}
+
+fn agree(console: Console, arguments: &ApplyArguments) -> Result<(), Failure> {
+    if arguments.auto_approve {
+        return Ok(());
+    }
+    let question = if arguments.simulate {
+        "Carry out this plan on hosts in memory?"
+    } else {
+        "Carry out this plan?"
+    };
+    console.confirm(question)
+}
+
+/// Shows a plan, and says whether there is anything to do. One that is refused, or another than was expected, is an
+/// error.
+fn show(console: Console, arguments: &ApplyArguments, plan: &Plan) -> Result<bool, Failure> {
+    if !arguments.json {
+        let grouping = console.grouping();
+        print(&grouping.open("plan", "Plan", seconds()))?;
+        print(&text::plan(plan, &console.style))?;
+        print(&grouping.close("plan", seconds()))?;
+    }
+    let fit = is_fit(arguments, plan);
+    // A plan that is carried out is told once it is sure which one that is.
+    if arguments.json && !matches!(fit, Ok(true)) {
+        announce(plan)?;
+    }
+    fit
+}
+
+fn is_fit(arguments: &ApplyArguments, plan: &Plan) -> Result<bool, Failure> {
+    if let Some(expected) = &arguments.expect {
+        expected.check(plan)?;
+    }
+    if plan.is_blocked() {
         return Err(Failure::new(Exit::BLOCKED, "a wanted change is refused, so nothing was started")
             .help("do what the findings say; or leave the refused VMs out with --exclude, or choose others with --target"));
     }
-    if made.plan.steps.is_empty() {
-        if arguments.json {
-            announce(&made.plan)?;
-        }
-        return Ok(Exit::DONE);
-    }
-    if !arguments.auto_approve && arguments.plan_file.is_none() {
-        let question = if arguments.simulate {
-            "Carry out this plan on hosts in memory?"
-        } else {
-            "Carry out this plan?"
-        };
-        console.confirm(question)?;
-    }
-    carry_out(console, arguments, &made)
+    Ok(!plan.steps.is_empty())
 }
 
 /// Flags that contradict each other in a way that clap cannot say: what is wrong, and what to do.
@@ -68,42 +130,151 @@ fn wrong_together(arguments: &ApplyArguments) -> Option<(&'static str, &'static 
     None
 }
 
-/// The plan of a file, where the hosts still ask for the same.
-fn from_file(console: Console, arguments: &ApplyArguments, path: &Path) -> Result<Made, Failure> {
-    let saved = Saved::read(path)?;
-    let desired = saved.desired.clone();
-    let libvirt = LibvirtHosts::new(&desired.hosts);
-    let timeout = arguments.planning.timeout.timeout;
-    let observed = hosts::read(console, &libvirt, &desired, None, timeout)?;
-    let plan = checked(&desired, &observed)?;
-    let differences = saved.differences(&observed, &plan);
-    if !differences.is_empty() {
-        let list: Vec<String> = differences.iter().map(|line| format!("  {line}")).collect();
-        return Err(Failure::new(
-            Exit::STALE,
-            format!(
-                "the hosts have changed since {} was made ({}), so nothing was started\n{}",
-                path.display(),
-                saved.made_at,
-                list.join("\n"),
-            ),
-        )
-        .help("plan again with `domicile plan --out FILE` and review what is different"));
+/// The plan of a file, where the locked hosts still ask for the same.
+fn from_file(
+    console: Console,
+    arguments: &ApplyArguments,
+    path: &Path,
+    saved: &Saved,
+    cancel: &CancelHandle,
+) -> Result<Option<Agreed>, Failure> {
+    let desired = &saved.desired;
+    let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
+    let locks = if arguments.simulate || saved.plan.steps.is_empty() {
+        None
+    } else {
+        let patience = arguments.lock_timeout;
+        let (plan, uuids) = (&saved.plan, saved.basis.uuids());
+        Some(locking::take(
+            console, &libvirt, plan, &uuids, patience, cancel,
+        )?)
+    };
+    let made = read_again(console, arguments, desired, &libvirt, cancel)?;
+    let since = saved.differences(&made.observed, &made.plan);
+    let when = format!("{} was made ({})", path.display(), saved.made_at);
+    if !since.matters.is_empty() {
+        return Err(stale(&when, &since.matters)
+            .help("plan again with `domicile plan --out FILE` and review what is different"));
     }
+    if !since.harmless.is_empty() {
+        let harmless = list(&since.harmless);
+        remark(&format!(
+            "Changed since {when}, and no step rests on it:\n{harmless}"
+        ));
+    }
+    let is_something = show(console, arguments, &made.plan)?;
+    Ok(is_something.then_some((made, locks)))
+}
+
+fn stale(since: &str, differences: &[String]) -> Failure {
+    let list = list(differences);
+    let message = format!("the hosts have changed since {since}, so nothing was started\n{list}");
+    Failure::new(Exit::STALE, message)
+}
+
+/// Locks the plan's hosts and looks again. A plan that is no longer the same is carried out only where nobody has to
+/// agree to it, and then shown first.
+fn under_locks(
+    console: Console,
+    arguments: &ApplyArguments,
+    mut made: Made,
+    cancel: &CancelHandle,
+) -> Result<Option<Agreed>, Failure> {
+    if arguments.simulate {
+        return Ok(Some((made, None)));
+    }
+    let mut differences = Vec::new();
+    for _ in 0..ROUNDS {
+        let known = Basis::of(&made.plan, &made.observed);
+        let (libvirt, patience) = (&made.libvirt, arguments.lock_timeout);
+        let uuids = known.uuids();
+        let locks = locking::take(console, libvirt, &made.plan, &uuids, patience, cancel)?;
+        let fresh = read_again(console, arguments, &made.desired, libvirt, cancel)?;
+        let was = made.plan.meaning();
+        differences = known.since(&fresh.observed).matters;
+        differences.extend(was.differences(&fresh.plan.meaning()));
+        if differences.is_empty() {
+            return Ok(Some((fresh, Some(locks))));
+        }
+        if !arguments.auto_approve {
+            break;
+        }
+        remark("the hosts have changed since the plan was made; this is the plan now");
+        if !show(console, arguments, &fresh.plan)? {
+            return Ok(None);
+        }
+        let locked: Vec<_> = locks.hosts().collect();
+        if locking::touched(&fresh.plan)
+            .iter()
+            .all(|host| locked.contains(&host))
+        {
+            return Ok(Some((fresh, Some(locks))));
+        }
+        made = fresh;
+    }
+    Err(stale("the plan was made", &differences).help("apply again, and review what is different"))
+}
+
+/// Reads the hosts and plans anew. A signal ends it at once.
+fn read_again(
+    console: Console,
+    arguments: &ApplyArguments,
+    desired: &Desired,
+    libvirt: &Arc<LibvirtHosts>,
+    cancel: &CancelHandle,
+) -> Result<Made, Failure> {
+    let timeout = arguments.planning.timeout.timeout;
+    let (theirs, hosts) = (desired.clone(), Arc::clone(libvirt));
+    let (sender, ended) = mpsc::channel();
+    let read = move || {
+        // Nobody listens where a person has asked to stop.
+        drop(sender.send(hosts::read(console, hosts.as_ref(), &theirs, None, timeout)));
+    };
+    thread::Builder::new()
+        .spawn(read)
+        .map_err(|error| Failure::error(format!("cannot start a thread: {error}")))?;
+    let observed: Observed = loop {
+        if cancel.asked() != Cancel::No {
+            return Err(locking::stopped());
+        }
+        match ended.recv_timeout(CANCEL_SEEN_WITHIN) {
+            Ok(read) => break read?,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(Failure::error("reading the hosts broke off"));
+            }
+        }
+    };
+    let plan = checked(desired, &observed)?;
     Ok(Made {
-        desired,
+        desired: desired.clone(),
         observed,
         plan,
+        libvirt: Arc::clone(libvirt),
     })
 }
 
+fn list(lines: &[String]) -> String {
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| format!("  {}", clean(line)))
+        .collect();
+    lines.join("\n")
+}
+
 fn announce(plan: &Plan) -> Result<(), Failure> {
-    let lines = json::announce(plan, env!("CARGO_PKG_VERSION"))
+    let lines = stream::announce(plan, env!("CARGO_PKG_VERSION"), &now())
         .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))?;
     print(&(lines.join("\n") + "\n"))
 }
 
-fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Result<Exit, Failure> {
+fn carry_out(
+    console: Console,
+    arguments: &ApplyArguments,
+    (made, locks): Agreed,
+    cancel: &CancelHandle,
+) -> Result<Exit, Failure> {
+    let made = &made;
     let mut journal = match &arguments.journal {
         Some(path) => Some(Journal::create(path, &made.plan).map_err(|error| {
             Failure::error(format!("{error}: {}", error.source))
@@ -111,16 +282,13 @@ fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Resul
         })?),
         None => None,
     };
+    let grouping = console.grouping();
     if arguments.json {
         announce(&made.plan)?;
     } else {
         print("\n")?;
+        print(&grouping.open("steps", "Steps", seconds()))?;
     }
-    let cancel = CancelHandle::new();
-    let _listener = Listener::new(&cancel).map_err(|error| {
-        Failure::error(format!("signals cannot be listened to: {error}"))
-            .help("nothing was started")
-    })?;
     let mut shower = Shower::new(console, &made.plan, arguments.json);
     let mut kept = Vec::new();
     let mut sink = |event: &Event| {
@@ -133,15 +301,21 @@ fn carry_out(console: Console, arguments: &ApplyArguments, made: &Made) -> Resul
             kept.push(event.clone());
         }
     };
-    let hosts: Box<dyn Hypervisor> = if arguments.simulate {
-        Box::new(in_memory(made))
+    let hosts: Arc<dyn Hypervisor> = if arguments.simulate {
+        Arc::new(in_memory(made))
     } else {
-        Box::new(LibvirtHosts::new(&made.desired.hosts))
+        Arc::<LibvirtHosts>::clone(&made.libvirt)
     };
+    let locks = locks.map(Arc::new);
     let mut options = Options::new(made.desired.hosts.clone());
     options.timeout = arguments.planning.timeout.timeout;
-    let summary = apply::run(&made.plan, hosts.as_ref(), &options, &cancel, &mut sink);
+    options.locks.clone_from(&locks);
+    let summary = apply::run(&made.plan, hosts.as_ref(), &options, cancel, &mut sink);
+    drop(options);
+    locking::release(locks);
     if !arguments.json {
+        // Nobody who reads any more is no reason to keep silent about the end.
+        let _ = print(&grouping.close("steps", seconds()));
         // What was done is done, whether its end can be shown or not; the exit code tells of it.
         if let Err(failure) = conclude(console, &made.plan, &kept, &summary) {
             report::report(console, &failure);

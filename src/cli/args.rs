@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
+use super::expect::Expected;
 use crate::model::{Millis, VmName};
 
 /// Keep virtual machines where a YAML file says they live
@@ -24,6 +26,8 @@ Examples:
   domicile plan                  what would happen to bring the hosts to fleet.yaml
   domicile apply                 the same, then ask, then do it
   domicile plan --out web.plan --target web-1 && domicile apply web.plan
+  domicile apply --lock-timeout 10m   wait for another apply on the same hosts
+  domicile unlock                which hosts are locked, and by whom
 
 Environment:
   DOMICILE_LOG=debug            log to standard error (error, warn, info, debug, trace)
@@ -31,10 +35,19 @@ Environment:
   DOMICILE_IN_AUTOMATION=1      leave out hints on what to type next
   NO_COLOR=1                    no colours";
 
+const UNLOCK: &str = "\
+A lock whose owner has died is taken over by the next apply after about 30 seconds, so this is seldom needed. An
+owner that lives and whose lock is removed finishes what runs and starts nothing more on that host.
+
+Examples:
+  domicile unlock                                             every lock, with its ID
+  domicile unlock 6f0c58ba-0c5d-4c47-9a53-1c8a3c4a8a11        remove it from every host
+  domicile unlock --uri qemu+ssh://root@kvm1/system           without a manifest";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check the manifest alone; no host is asked
-    Validate(ManifestArguments),
+    Validate(ValidateArguments),
     /// Read all hosts and show them
     Observe(ObserveArguments),
     /// Write a manifest of what is on the hosts
@@ -43,25 +56,63 @@ pub(super) enum Command {
     Plan(PlanArguments),
     /// Do it: plan, ask, carry out
     Apply(ApplyArguments),
+    /// List the locks on the hosts; with an ID, remove that of an apply that is gone
+    #[command(after_help = UNLOCK)]
+    Unlock(UnlockArguments),
     /// Show a saved plan or a saved reading
     Show(ShowArguments),
     /// Say what a restriction is about, why it is there and what to do; without a code, list them all
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
         /// A code from a plan's findings, such as storage-unsafe
         code: Option<String>,
     },
-    /// Print the JSON schema of the manifest
-    Schema,
+    /// Print the JSON schema of the manifest, or of a document that Domicile writes
+    Schema {
+        /// Which
+        #[arg(value_enum, default_value_t = SchemaOf::Manifest)]
+        of: SchemaOf,
+    },
     /// Print a script that completes commands in a shell
-    #[command(hide = true)]
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
+
+const OBSERVE_EXAMPLES: &str = "\
+Examples:
+  domicile observe --out reading.json
+  domicile observe -f fleet --json";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  domicile import --uri qemu+ssh://root@kvm1/system --out fleet.yaml
+  domicile import --uri left=qemu+tls://10.0.0.1/system --uri right=qemu+tls://10.0.0.2/system";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  domicile explain
+  domicile explain storage-unsafe";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  domicile completions bash > /usr/share/bash-completion/completions/domicile
+  domicile completions zsh > /usr/local/share/zsh/site-functions/_domicile
+  domicile completions fish > ~/.config/fish/completions/domicile.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  domicile man --out /usr/local/share/man/man1
+  domicile man > domicile.1";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ManifestArguments {
@@ -75,6 +126,119 @@ pub(super) struct ManifestArguments {
     pub(super) files: Vec<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = VALIDATE_EXAMPLES)]
+pub(super) struct ValidateArguments {
+    #[command(flatten)]
+    pub(super) manifest: ManifestArguments,
+    #[command(flatten)]
+    pub(super) annotations: AnnotationArguments,
+}
+
+/// What a plan can be printed as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For a terminal or a log
+    #[default]
+    Text,
+    /// For a comment on a pull request: at most 65,535 characters
+    Markdown,
+    /// For programs; `domicile schema plan` describes it
+    Json,
+    /// The steps and what each waits for, as a Mermaid graph
+    Mermaid,
+    /// The same for Graphviz
+    Dot,
+    /// A page for a browser, in one file that loads nothing
+    Html,
+}
+
+/// What is described by a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The manifest
+    Manifest,
+    /// What `plan --json` and `show --json` print
+    Plan,
+    /// What `plan --out` writes
+    SavedPlan,
+    /// What `observe --json` and `observe --out` write
+    Reading,
+    /// A line of `apply --json`
+    Events,
+}
+
+/// As what to print a plan.
+#[derive(Debug, Clone, Args)]
+pub(super) struct OutputArguments {
+    /// What to print
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// What the plan is called in a comment; its hidden marker has the name, so that a pipeline finds the comment that
+    /// it shall update [default: the manifest's name]
+    #[arg(long, value_name = "NAME")]
+    pub(super) comment_id: Option<String>,
+}
+
+impl OutputArguments {
+    pub(super) fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            self.format.unwrap_or_default()
+        }
+    }
+}
+
+/// As what to write faults and findings for a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AnnotationFormat {
+    /// GitHub's workflow commands, on standard error unless a file is named
+    Github,
+    /// GitLab's code quality report; needs --annotations-out
+    Gitlab,
+    /// SARIF 2.1.0; needs --annotations-out
+    Sarif,
+}
+
+/// Where a review shall see faults and findings.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AnnotationArguments {
+    /// Write faults and findings with their lines in the manifest, for a review
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) annotations: Option<AnnotationFormat>,
+    /// Write them to this file
+    #[arg(long, value_name = "FILE", requires = "annotations")]
+    pub(super) annotations_out: Option<PathBuf>,
+}
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  domicile validate -f fleet.yaml
+  domicile validate -f fleet --annotations sarif --annotations-out domicile.sarif";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  domicile plan --target web-1 --out web.plan
+  domicile plan --format markdown --comment-id production
+  domicile plan --json --detailed-exitcode
+  domicile plan --annotations github";
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  domicile apply web.plan
+  domicile apply --auto-approve --json
+  domicile apply --auto-approve --expect web.plan
+  domicile apply --simulate --observed reading.json";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  domicile show web.plan
+  domicile show web.plan --format mermaid";
+
 #[derive(Debug, Clone, Args)]
 pub(super) struct Timeout {
     /// How long one host may take to answer
@@ -83,6 +247,7 @@ pub(super) struct Timeout {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = OBSERVE_EXAMPLES)]
 pub(super) struct ObserveArguments {
     #[command(flatten)]
     pub(super) manifest: ManifestArguments,
@@ -97,6 +262,7 @@ pub(super) struct ObserveArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
 pub(super) struct ImportArguments {
     /// URI of a host, or NAME=URI to choose its name in the manifest; may be given several times
     #[arg(long = "uri", value_name = "URI", required = true)]
@@ -139,27 +305,33 @@ pub(super) struct Planning {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = PLAN_EXAMPLES)]
 pub(super) struct PlanArguments {
     #[command(flatten)]
     pub(super) planning: Planning,
     /// Save the plan, for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
+    #[command(flatten)]
+    pub(super) annotations: AnnotationArguments,
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = APPLY_EXAMPLES)]
 pub(super) struct ApplyArguments {
     /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
     #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept"])]
     pub(super) plan_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) planning: Planning,
+    /// Go on only if the plan is the one of this hash, or of this file from `plan --out`
+    #[arg(long, value_name = "HASH|FILE")]
+    pub(super) expect: Option<Expected>,
     /// Do not ask
     #[arg(long)]
     pub(super) auto_approve: bool,
@@ -169,16 +341,30 @@ pub(super) struct ApplyArguments {
     /// Print one JSON object a line; needs --auto-approve or a plan file
     #[arg(long)]
     pub(super) json: bool,
+    /// How long to wait where another apply has locked a host; without it, until that shows a sign of life
+    #[arg(long, value_name = "TIME")]
+    pub(super) lock_timeout: Option<Millis>,
     /// Write every event to a new file
     #[arg(long, value_name = "FILE")]
     pub(super) journal: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
+pub(super) struct UnlockArguments {
+    /// The lock's ID
+    pub(super) id: Option<Uuid>,
+    #[command(flatten)]
+    pub(super) manifest: ManifestArguments,
+    /// URI of a host, or NAME=URI, instead of a manifest; may be given several times
+    #[arg(long = "uri", value_name = "URI", conflicts_with = "files")]
+    pub(super) uris: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SHOW_EXAMPLES)]
 pub(super) struct ShowArguments {
     /// A file written by `plan --out` or `observe --out`
     pub(super) file: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
 }

@@ -47,10 +47,20 @@ impl Exit {
         code: 6,
         meaning: "`apply`: stopped on request (Ctrl-C or a signal)",
     };
-    /// A saved plan is not what would be planned now.
+    /// A plan is not what would be planned now.
     pub const STALE: Self = Self {
         code: 7,
-        meaning: "`apply PLANFILE`: the hosts have changed since the plan was made; nothing was changed",
+        meaning: "`apply`: the hosts have changed since the plan was made; nothing was changed",
+    };
+    /// Another apply works on a host.
+    pub const LOCKED: Self = Self {
+        code: 8,
+        meaning: "`apply`: a host is locked by another apply; nothing was changed",
+    };
+    /// The plan is not the one that was demanded.
+    pub const UNEXPECTED: Self = Self {
+        code: 9,
+        meaning: "`apply --expect`: the plan is another one than was expected; nothing was changed",
     };
     /// The command line makes no sense.
     pub const USAGE: Self = Self {
@@ -64,7 +74,7 @@ impl Exit {
     };
 
     /// Every code, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DONE,
         Self::ERROR,
         Self::CHANGES,
@@ -73,6 +83,8 @@ impl Exit {
         Self::INCOMPLETE,
         Self::CANCELLED,
         Self::STALE,
+        Self::LOCKED,
+        Self::UNEXPECTED,
         Self::USAGE,
         Self::BUG,
     ];

@@ -1,5 +1,6 @@
 //! From a manifest's hosts to a reading of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::console::Console;
@@ -25,21 +26,36 @@ pub(super) fn read(
         return files::read_observed(path);
     }
     let waiting = Waiting::new(console, &format!("Reading {} hosts", desired.hosts.len()));
-    let request = |hosts, depth, fits| ObserveRequest {
-        hosts,
-        depth,
-        fits,
+    let mut request = ObserveRequest {
+        hosts: desired.hosts.clone(),
+        depth: Depth::Bulk,
+        fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout,
     };
-    let mut observed = hosts.observe(&request(desired.hosts.clone(), Depth::Bulk, Vec::new()));
+    let mut observed = hosts.observe(&request);
     let needed = planner::needs(desired, &observed);
-    if !needed.is_empty() {
+    if !needed.closely.is_empty() {
         // Who has not answered in all the time that it had is not waited for again.
-        let mut answering = desired.hosts.clone();
-        answering.retain(|name, _| observed.host(name).is_some());
-        let fits = planner::questions(desired, &observed);
-        let closer = hosts.observe(&request(answering, Depth::Named(needed), fits));
-        observed.hosts.extend(closer.hosts);
+        request
+            .hosts
+            .retain(|name, _| observed.host(name).is_some());
+        request.depth = Depth::Named {
+            closely: needed.closely,
+            beside: needed.beside,
+        };
+        request.fits = planner::questions(desired, &observed);
+        request.ask_qemu = planner::monitors(desired, &observed);
+        observed.hosts.extend(hosts.observe(&request).hosts);
+        // Only now it is known which disks they have. Seldom is anything left to look for.
+        request.refresh = planner::unlisted(desired, &observed);
+        if !request.refresh.is_empty() {
+            request
+                .hosts
+                .retain(|name, _| observed.host(name).is_some());
+            observed.hosts.extend(hosts.observe(&request).hosts);
+        }
     }
     waiting.end();
     reached_any(&observed)?;
@@ -58,6 +74,8 @@ pub(super) fn read_full(
         hosts: desired.hosts.clone(),
         depth: Depth::Full,
         fits: planner::demands(desired),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout,
     });
     waiting.end();

@@ -17,20 +17,8 @@ use crate::observed::Reading;
 const THIS_MACHINE: &str = "localhost";
 
 pub(super) fn run(console: Console, arguments: &ImportArguments) -> Result<Exit, Failure> {
-    let mut uris = BTreeMap::new();
-    for text in &arguments.uris {
-        let (name, uri) = named(text)?;
-        if let Some(other) = uris.insert(name.clone(), uri.clone()) {
-            return Err(
-                Failure::error(format!("{other} and {uri} would both be called {name}"))
-                    .help("choose names: --uri one=URI --uri two=URI"),
-            );
-        }
-    }
-    let hosts: BTreeMap<HostName, Host> = uris
-        .iter()
-        .map(|(name, uri)| (name.clone(), host(uri)))
-        .collect();
+    let uris = by_name(&arguments.uris)?;
+    let hosts = hosts_of(&uris);
     let desired = Desired {
         hosts: hosts.clone(),
         ..Desired::default()
@@ -63,6 +51,27 @@ pub(super) fn run(console: Console, arguments: &ImportArguments) -> Result<Exit,
         }
     }
     Ok(Exit::DONE)
+}
+
+/// The URIs of a command line by the names of their hosts.
+pub(super) fn by_name(texts: &[String]) -> Result<BTreeMap<HostName, String>, Failure> {
+    let mut uris = BTreeMap::new();
+    for text in texts {
+        let (name, uri) = named(text)?;
+        if let Some(other) = uris.insert(name.clone(), uri.clone()) {
+            return Err(
+                Failure::error(format!("{other} and {uri} would both be called {name}"))
+                    .help("choose names: --uri one=URI --uri two=URI"),
+            );
+        }
+    }
+    Ok(uris)
+}
+
+/// Hosts of which nothing is known but their URIs.
+pub(super) fn hosts_of(uris: &BTreeMap<HostName, String>) -> BTreeMap<HostName, Host> {
+    let hosts = uris.iter();
+    hosts.map(|(name, uri)| (name.clone(), host(uri))).collect()
 }
 
 fn host(uri: &str) -> Host {

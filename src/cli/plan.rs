@@ -1,41 +1,59 @@
 //! `domicile plan`, and what `apply` shares with it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::args::{PlanArguments, Planning};
+use super::annotate::annotated;
+use super::args::{Format, PlanArguments, Planning};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::output::Shown;
 use super::saved::Saved;
 use super::sound::expect_sound;
-use super::{explain, hosts, manifest};
+use super::{explain, hosts, locking, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
-use crate::observed::Observed;
-use crate::plan::Plan;
-use crate::plan::check;
+use crate::observed::{Observed, Roster};
+use crate::plan::{Plan, check};
 use crate::planner;
-use crate::render::{json, text};
+use crate::render::json;
 
 /// A plan and what it was made from.
 pub(super) struct Made {
     pub(super) desired: Desired,
     pub(super) observed: Observed,
     pub(super) plan: Plan,
+    /// The way to the hosts that it was read by.
+    pub(super) libvirt: Arc<LibvirtHosts>,
 }
 
 pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, Failure> {
-    let made = make(console, &arguments.planning)?;
-    if arguments.json {
-        print(&as_json(&made.plan)?)?;
-    } else {
-        print(&text::plan(&made.plan, &console.style))?;
+    let planning = &arguments.planning;
+    let manifest = annotated(&arguments.annotations, &planning.manifest.files)?;
+    let made = from_demand(console, planning, manifest.loaded.desired.clone())?;
+    manifest.annotate(&arguments.annotations, &made.plan.findings)?;
+    let name = name_of(&planning.manifest.files);
+    let roster = Roster::of(&made.observed);
+    let file = arguments.out.as_ref();
+    let file = file.map(|path| path.display().to_string());
+    let shown = Shown {
+        plan: &made.plan,
+        name: &name,
+        made_at: None,
+        file: file.as_deref(),
+        roster: Some(&roster),
+    };
+    print(&shown.render(console, &arguments.output)?)?;
+    if planning.observed.is_none() {
+        locking::note(&made.libvirt, &made.plan);
     }
     if let Some(path) = &arguments.out {
-        Saved::new(&made.desired, &made.observed, &made.plan).write(path)?;
-        let fit = !made.plan.is_blocked() && !made.plan.steps.is_empty();
-        if console.hints && fit && !arguments.json {
+        Saved::new(&name, &made.desired, &made.observed, &made.plan).write(path)?;
+        let as_text = arguments.output.format() == Format::Text;
+        if console.hints && json::is_applyable(&made.plan) && as_text {
             let name = path.display();
             print(&format!(
                 "\nSaved to {name}. To carry out exactly this: domicile apply {name}\n"
@@ -53,7 +71,26 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
 
 /// Manifest, reading, plan, check.
 pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failure> {
-    let mut desired = manifest::load(&planning.manifest.files)?;
+    from_demand(console, planning, manifest::load(&planning.manifest.files)?)
+}
+
+/// What a plan is called unless somebody chooses a name: the manifest's files and folders without their endings.
+fn name_of(files: &[PathBuf]) -> String {
+    let stem = |path: &PathBuf| Some(path.file_stem()?.to_string_lossy().into_owned());
+    let stems: Vec<String> = files.iter().filter_map(stem).collect();
+    if stems.is_empty() {
+        "fleet".to_owned()
+    } else {
+        stems.join("+")
+    }
+}
+
+/// Reading, plan, check.
+fn from_demand(
+    console: Console,
+    planning: &Planning,
+    mut desired: Desired,
+) -> Result<Made, Failure> {
     choose(&mut desired, &planning.targets, &planning.excludes)?;
     desired.gates = Gates {
         max_downtime: planning.max_downtime,
@@ -67,11 +104,11 @@ pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failur
             (host.limits.parallel_in, host.limits.parallel_out) = (None, None);
         }
     }
-    let libvirt = LibvirtHosts::new(&desired.hosts);
+    let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
     let recorded = planning.observed.as_deref();
     let observed = hosts::read(
         console,
-        &libvirt,
+        libvirt.as_ref(),
         &desired,
         recorded,
         planning.timeout.timeout,
@@ -81,6 +118,7 @@ pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failur
         desired,
         observed,
         plan,
+        libvirt,
     })
 }
 
@@ -121,9 +159,4 @@ fn similar<'d>(name: &VmName, desired: &'d Desired) -> Option<&'d VmName> {
         .keys()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= LIKENESS_MIN).then_some(best)
-}
-
-pub(super) fn as_json(plan: &Plan) -> Result<String, Failure> {
-    json::plan(plan)
-        .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))
 }

@@ -2,24 +2,24 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
 use std::panic;
 use std::sync::LazyLock;
 
 use clap::{CommandFactory, FromArgMatches};
 
 use super::args::{Arguments, Command};
-use super::console::{Console, print};
+use super::console::Console;
 use super::exit::Exit;
-use super::failure::Failure;
-use super::{apply, explain, import, observe, plan, report, show, validate};
+use super::{apply, explain, import, observe, plan, report, schema, shell, show, unlock, validate};
 use crate::libvirt;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let revision = option_env!("DOMICILE_BUILT_FROM").map(|of| format!(", revision {of}"));
     format!(
-        "{} (libvirt library {})",
+        "{} (libvirt library {}{})",
         env!("CARGO_PKG_VERSION"),
-        libvirt::library_version()
+        libvirt::library_version(),
+        revision.unwrap_or_default()
     )
 });
 
@@ -61,11 +61,12 @@ fn execute(arguments: &Arguments) -> Exit {
         Command::Import(arguments) => import::run(console, arguments),
         Command::Plan(arguments) => plan::run(console, arguments),
         Command::Apply(arguments) => apply::run(console, arguments),
+        Command::Unlock(arguments) => unlock::run(arguments),
         Command::Show(arguments) => show::run(console, arguments),
         Command::Explain { code } => explain::run(console, code.as_deref()),
-        Command::Schema => validate::schema(),
-        Command::Completions { shell } => completions(*shell),
-        Command::Man => man(),
+        Command::Schema { of } => schema::run(*of),
+        Command::Completions { shell } => shell::completions(command(), *shell),
+        Command::Man { out } => shell::man(command(), out.as_deref()),
     };
     outcome.unwrap_or_else(|failure| {
         report::report(console, &failure);
@@ -79,19 +80,4 @@ fn log_as_asked() {
         // Whoever calls this twice in one process has a log already.
         let _ = env_logger::Builder::new().parse_filters(&filter).try_init();
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "domicile", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::DONE)
-}
-
-fn man() -> Result<Exit, Failure> {
-    let mut page = Vec::new();
-    let rendered: io::Result<()> = clap_mangen::Man::new(command()).render(&mut page);
-    rendered.map_err(|error| Failure::error(format!("the manual page cannot be made: {error}")))?;
-    print(&String::from_utf8_lossy(&page))?;
-    Ok(Exit::DONE)
 }

@@ -86,7 +86,7 @@ fn host_device(device: Node<'_, '_>) -> Option<String> {
             "nvme" => format!("disk nvme {}", source.map_or_else(String::new, address_of)),
             "vhostuser" => format!("disk vhostuser {}", named("path")),
             "vhostvdpa" => format!("disk vhostvdpa {}", named("dev")),
-            _ => return None,
+            _ => return data_file(device),
         },
         "filesystem" => {
             let driver = xml::attribute_at(device, &["driver"], "type").unwrap_or("9p");
@@ -123,6 +123,17 @@ fn host_device(device: Node<'_, '_>) -> Option<String> {
         _ => return None,
     };
     Some(told.trim_end().to_owned())
+}
+
+/// The second file in which the data of a disk's image lies, and which nothing else here follows.
+fn data_file(disk: Node<'_, '_>) -> Option<String> {
+    let mut images = disk.descendants();
+    let store = images.find(|image| image.has_tag_name("dataStore"))?;
+    let source = xml::child(store, "source");
+    let path = source.and_then(|source| source.attributes().next());
+    let path = path.map_or("?", |attribute| attribute.value());
+    let target = xml::attribute_at(disk, &["target"], "dev").unwrap_or("?");
+    Some(format!("disk {target} with a data file {path}"))
 }
 
 /// How a source names a device of the host: its PCI address, its USB identity, its SCSI address, its UUID.

@@ -60,15 +60,35 @@ pub(super) fn naming_attribute(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// Path or name of a source. A `volume` source has neither: it names pool and volume.
+/// Path or name of a source. A `volume` source has neither: it names pool and volume. What libvirt takes for an empty
+/// drive (`virStorageSourceIsEmpty`) has none either; any other source that has no name of its own, or none that means
+/// anything here, is told in words, since it is there all the same.
 fn path_of(kind: &str, source: Node<'_, '_>) -> Option<String> {
     if kind == "nvme" {
         return Some(super::device::address_of(source));
     }
-    source
-        .attribute(naming_attribute(kind)?)
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
+    let named = naming_attribute(kind).and_then(|name| source.attribute(name));
+    if let Some(path) = named.filter(|path| !path.is_empty()) {
+        return Some(path.to_owned());
+    }
+    match kind {
+        "file" | "block" | "dir" => None,
+        "volume" if volume_of(kind, source).is_some() => None,
+        "volume" => {
+            let part = |name| source.attribute(name).unwrap_or("?");
+            Some(format!(
+                "volume {} of pool {}",
+                part("volume"),
+                part("pool")
+            ))
+        }
+        "network" => {
+            let protocol = source.attribute("protocol").unwrap_or("network");
+            let host = xml::attribute_at(source, &["host"], "name").unwrap_or("?");
+            Some(format!("{protocol} at {host}, without a name"))
+        }
+        other => Some(format!("a source of type {other}, without a name")),
+    }
 }
 
 fn volume_of(kind: &str, source: Node<'_, '_>) -> Option<(PoolName, VolumeName)> {
@@ -86,33 +106,35 @@ fn format_of(name: Option<&str>) -> VolumeFormat {
 }
 
 /// The images below, the nearest first. libvirt writes what it read from the images into the definition of a running
-/// VM; an element without a source is the end of the chain.
+/// VM; an element with neither a type nor a source is the end of the chain. An image that is not named is there all the
+/// same: without it the one above would seem to stand alone.
 fn chain_of(disk: Node<'_, '_>) -> Vec<BackingLayer> {
     let mut layers = Vec::new();
     let mut above = disk;
     while let Some(element) = xml::child(above, "backingStore") {
-        let Some(source) = xml::child(element, "source") else {
+        let source = xml::child(element, "source");
+        if is_end_of_chain(element) || layers.len() == CHAIN_MAX {
             break;
-        };
+        }
         let kind = kind_of(element);
-        let volume = volume_of(kind, source);
+        let volume = source.and_then(|source| volume_of(kind, source));
         let named = volume
             .as_ref()
             .map(|(pool, volume)| format!("{pool}/{volume}"));
-        let Some(path) = path_of(kind, source).or(named) else {
-            break;
-        };
+        let path = source.and_then(|source| path_of(kind, source)).or(named);
         layers.push(BackingLayer {
-            path,
+            path: path.unwrap_or_else(|| format!("an image of type {kind}, without a name")),
             format: format_of(xml::attribute_at(element, &["format"], "type")),
             capacity: None,
             allocation: None,
             volume,
         });
-        if layers.len() == CHAIN_MAX {
-            break;
-        }
         above = element;
     }
     layers
+}
+
+/// Whether a `<backingStore>` says that there is nothing below.
+pub(super) fn is_end_of_chain(element: Node<'_, '_>) -> bool {
+    element.attribute("type").is_none() && xml::child(element, "source").is_none()
 }

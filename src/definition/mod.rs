@@ -3,6 +3,7 @@
 //! The text comes from a host and is hostile until parsed: size and depth are limited, nothing panics, and no value
 //! of it reaches an output unchecked.
 
+mod claims;
 mod device;
 mod disk;
 mod mark;
@@ -15,6 +16,7 @@ pub(crate) mod xml;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use mark::{mark_element, with_mark, without_mark};
@@ -26,7 +28,7 @@ pub use xml::XmlError;
 use crate::model::{DiskTarget, InterfaceSource, InvalidName, MacAddress, VolumeFormat};
 
 /// What changes in a definition; all else is kept to the letter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rewrite {
     /// New source of a disk whose libvirt type is `file`, `block` or `volume`. Afterwards it is `block` where the new
     /// path is a device below `/dev`, else `file`: QEMU opens the one with another driver than the other, and the
@@ -37,7 +39,7 @@ pub struct Rewrite {
 }
 
 /// A disk's source after the rewrite.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskRewrite {
     /// Path of the top image.
     pub path: String,
@@ -76,6 +78,12 @@ pub enum DefinitionError {
     /// An interface that is to be rewritten is not there.
     #[error("the definition has no interface {0}")]
     NoInterface(MacAddress),
+    /// Something that is to be rewritten is there several times.
+    #[error("the definition has several of {what}, and nobody can say which is meant")]
+    Twice {
+        /// Which disk or interface.
+        what: String,
+    },
     /// A source of a kind that cannot be replaced.
     #[error("the source of {of} is of type {kind}, which cannot be replaced by {wanted}")]
     Source {
@@ -94,7 +102,7 @@ pub enum DefinitionError {
         /// The value.
         value: String,
     },
-    /// Two changes want the same place, which only a definition with a disk or interface twice brings about.
-    #[error("the definition names the same disk or interface twice")]
+    /// Two changes want the same place.
+    #[error("two changes of the definition want the same place in it")]
     Overlap,
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use roxmltree::Node;
 
-use super::xml;
+use super::{claims, xml};
 use crate::observed::{Agent, CpuFeature, FeaturePolicy, MemoryPages, Needs, SecretRef, Tpm};
 
 /// The highest number of a NUMA cell that Linux can have (`CONFIG_NODES_SHIFT` is at most 10).
@@ -26,6 +26,7 @@ pub(super) fn read(domain: Node<'_, '_>) -> Needs {
     let attribute = |path: &[&str], name| xml::attribute_at(domain, path, name).map(str::to_owned);
     let kinds = |device, name| texts(of_kind(domain, device).filter_map(|it| it.attribute(name)));
     let arch = attribute(&["os", "type"], "arch").unwrap_or_default();
+    let claims = claims::claims(domain);
     Needs {
         virt_type: domain.attribute("type").unwrap_or_default().to_owned(),
         emulator: xml::text_at(domain, &["devices", "emulator"]),
@@ -59,6 +60,11 @@ pub(super) fn read(domain: Node<'_, '_>) -> Needs {
         secrets: secrets(domain),
         without_acpi: has_power_button(&arch) && xml::at(domain, &["features", "acpi"]).is_none(),
         agent: of_kind(domain, "channel").find_map(agent),
+        tsc_frequency: claims::tsc_frequency(domain),
+        security_models: claims::security_models(domain),
+        claims: claims.named,
+        holds: claims.chosen,
+        helpers: claims::helpers(domain),
         arch,
     }
 }

@@ -27,22 +27,36 @@ pub fn rewrite(definition: &str, changes: &Rewrite) -> Result<String, Definition
     };
     for (target, change) in &changes.disks {
         let wanted = Some(target.as_str());
-        let element = all("disk")
-            .find(|disk| xml::attribute_at(*disk, &["target"], "dev") == wanted)
+        let named =
+            all("disk").filter(|disk| xml::attribute_at(*disk, &["target"], "dev") == wanted);
+        let element = only(named, || format!("disk {target}"))?
             .ok_or_else(|| DefinitionError::NoDisk(target.clone()))?;
         edit.set_path(element, &format!("disk {target}"), &change.path)?;
         edit.set_chain(element, &format!("disk {target}"), change)?;
     }
     for (mac, source) in &changes.interfaces {
-        let element = all("interface")
-            .find(|interface| {
-                xml::attribute_at(*interface, &["mac"], "address")
-                    .is_some_and(|text| MacAddress::new(text).as_ref() == Ok(mac))
-            })
+        let named = all("interface").filter(|interface| {
+            xml::attribute_at(*interface, &["mac"], "address")
+                .is_some_and(|text| MacAddress::new(text).as_ref() == Ok(mac))
+        });
+        let element = only(named, || format!("interface {mac}"))?
             .ok_or_else(|| DefinitionError::NoInterface(mac.clone()))?;
         edit.set_connection(element, mac, source)?;
     }
     edit.splices.made_in(definition)
+}
+
+/// The only one of these, if there is any. libvirt takes several interfaces of one address, and which of them is meant,
+/// nobody could say.
+fn only<'a, 'i>(
+    mut named: impl Iterator<Item = Node<'a, 'i>>,
+    what: impl Fn() -> String,
+) -> Result<Option<Node<'a, 'i>>, DefinitionError> {
+    let first = named.next();
+    match named.next() {
+        None => Ok(first),
+        Some(_) => Err(DefinitionError::Twice { what: what() }),
+    }
 }
 
 /// `block` for a device below `/dev`, else `file`. `/dev/shm` holds files.
@@ -130,7 +144,7 @@ impl Edit<'_> {
         let mut wanted = change.backing.as_slice();
         loop {
             let below = xml::child(above, "backingStore");
-            let names_image = below.is_some_and(|it| xml::child(it, "source").is_some());
+            let names_image = below.is_some_and(|it| !disk::is_end_of_chain(it));
             match (below, wanted) {
                 (Some(layer), [(path, format), rest @ ..]) if names_image => {
                     self.set_path(layer, &format!("an image below {of}"), path)?;
@@ -177,7 +191,14 @@ impl Edit<'_> {
         mac: &MacAddress,
         wanted: &InterfaceSource,
     ) -> Result<(), DefinitionError> {
-        let old = interface.attribute("type").unwrap_or_default();
+        let source = xml::child(interface, "source");
+        let written = interface.attribute("type").unwrap_or_default();
+        // A running VM's definition says of which type the network has made an interface, beside the network's name.
+        let of_network = source.is_some_and(|source| source.has_attribute("network"));
+        let old = match written {
+            "bridge" | "direct" if of_network => "network",
+            other => other,
+        };
         let (new, attribute, name) = match wanted {
             InterfaceSource::Bridge(name) => ("bridge", "bridge", name.as_str()),
             InterfaceSource::Network(name) => ("network", "network", name.as_str()),
@@ -190,7 +211,6 @@ impl Edit<'_> {
             "direct" => "dev",
             _ => "",
         };
-        let source = xml::child(interface, "source");
         let places = source
             .and_then(|source| source.attribute_node(naming))
             .zip(interface.attribute_node("type"))
@@ -219,11 +239,15 @@ impl Edit<'_> {
         self.splices
             .set_attribute(&naming, attribute, name, "the name of a bridge or network")?;
         // What libvirt noted about the old connection of a running VM, or means something for the old type only.
-        for gone in ["portid", "bridge", "portgroup", "mode"] {
+        for gone in ["portid", "bridge", "network", "dev", "portgroup", "mode"] {
+            let is_kept = match gone {
+                "portgroup" => old == new,
+                "mode" => old == new && written == new,
+                _ => false,
+            };
             let stale = source
                 .and_then(|source| source.attribute_node(gone))
-                .filter(|found| found.name() != naming.name())
-                .filter(|_| old != new || matches!(gone, "portid" | "bridge"));
+                .filter(|found| found.name() != naming.name() && !is_kept);
             if let Some(attribute) = stale {
                 self.splices.remove_attribute(self.text, &attribute);
             }

@@ -1,11 +1,12 @@
 //! How much of what there is moves and VMs may use.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Bytes, BytesPerSecond};
 
 /// What VMs must leave free on a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reserve {
     /// Memory for the host itself.
     pub memory: Bytes,
@@ -14,7 +15,7 @@ pub struct Reserve {
 }
 
 /// Ceilings of a host that are not its hardware's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostLimits {
     /// The most active VMs.
     pub vms: Option<u32>,
@@ -37,7 +38,7 @@ pub struct HostLimits {
 }
 
 /// Ceilings of a cluster or of the whole fleet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Transfers at once: of a cluster those that leave it, reach it or stay within it; of the fleet all.
     pub parallel: Option<u32>,

@@ -3,6 +3,7 @@
 //! Pools and networks have one name for the whole fleet here; [`Desired::pool_on`] and [`Desired::network_on`] turn
 //! it into the name on one host.
 
+mod choice;
 mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use choice::{ColdCopy, Driver, OnShutdownTimeout, OnStall};
 pub use limits::{HostLimits, Limits, Reserve};
 
 use crate::model::{
@@ -18,7 +20,7 @@ use crate::model::{
 };
 
 /// The manifest's whole demand.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Desired {
     /// Clusters by name.
     pub clusters: BTreeMap<ClusterName, Cluster>,
@@ -51,7 +53,7 @@ pub struct Desired {
 
 /// What the command line of one run allows. It only narrows what the manifest allows, except that it may accept
 /// risks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gates {
     /// The longest that any guest may not answer: its pause in a live migration, its time off in a cold move.
     pub max_downtime: Option<Millis>,
@@ -100,7 +102,7 @@ pub enum NetworkKind {
 }
 
 /// Properties that hosts have by belonging together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     /// How its networks are made.
     pub network: NetworkKind,
@@ -120,7 +122,7 @@ pub struct Cluster {
 }
 
 /// One host as the manifest describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// The libvirt URI by which this machine reaches it.
     pub uri: String,
@@ -139,7 +141,7 @@ pub struct Host {
 }
 
 /// A pool whose name differs between hosts, or that is one storage for all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Whether it is the same storage on every host that has it.
     pub shared: bool,
@@ -148,7 +150,7 @@ pub struct Pool {
 }
 
 /// Migration settings, from the general to the particular; the more particular wins field by field.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Migration {
     /// For the fleet.
     pub fleet: MigrationOverrides,
@@ -158,69 +160,8 @@ pub struct Migration {
     pub pairs: Vec<(HostName, HostName, MigrationOverrides)>,
 }
 
-/// What to do, in the order given, when a live migration does not converge.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnStall {
-    /// Slow the guest down (libvirt's auto-converge).
-    AutoConverge,
-    /// Switch to post-copy.
-    PostCopy,
-    /// Suspend the guest until its memory is over.
-    Pause,
-    /// Cancel, then move it cold: the guest is rebooted.
-    Cold,
-    /// Cancel and leave it where it was.
-    Abort,
-}
-
-/// Who drives a live migration.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Driver {
-    /// Peer-to-peer where the source's daemon reaches the destination's, else managed.
-    #[default]
-    Auto,
-    /// The source's daemon: the migration goes on when this process dies.
-    PeerToPeer,
-    /// This process: only QEMU's ports between the hosts are needed, and our death cancels it.
-    Managed,
-}
-
-/// How a cold move carries bytes.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ColdCopy {
-    /// Host to host unless the VM could not be started at the destination, then through this process.
-    #[default]
-    Auto,
-    /// Host to host: QEMU is started paused and migrated, the guest's code never runs.
-    Direct,
-    /// Through this process, by volume streams.
-    Stream,
-}
-
-/// What to do with a guest that does not follow a request to shut down.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnShutdownTimeout {
-    /// The move fails and the VM runs on where it was.
-    #[default]
-    Fail,
-    /// It is switched off.
-    Destroy,
-}
-
 /// Migration settings where some are given and some are left to the more general level.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOverrides {
     /// Rate of one migration, memory and disks.
     pub bandwidth: Option<BytesPerSecond>,
@@ -250,6 +191,12 @@ pub struct MigrationOverrides {
     pub live_clones: Option<bool>,
     /// Whether a base that loses its last user at the source is removed there.
     pub remove_unused_bases: Option<bool>,
+    /// Whether images are compacted while their VM is off for its move.
+    #[serde(default)]
+    pub shrink: Option<bool>,
+    /// Whether a linked clone's disk that moves becomes a volume of its own.
+    #[serde(default)]
+    pub flatten: Option<bool>,
     /// Whether a guest may be shut down and started again for a move.
     #[serde(default)]
     pub allow_reboot: Option<bool>,
@@ -262,6 +209,8 @@ pub struct MigrationOverrides {
     /// Rules whose risk is accepted, by code; they add to those of more general levels.
     #[serde(default)]
     pub accept: Option<BTreeSet<String>>,
+    /// Whether QEMU itself is asked.
+    pub ask_qemu: Option<bool>,
 }
 
 /// Migration settings with every one decided.
@@ -269,7 +218,7 @@ pub struct MigrationOverrides {
     clippy::struct_excessive_bools,
     reason = "each is a setting of the manifest that is on or off, and none excludes another"
 )]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationSettings {
     /// Rate of one migration; `None`: as fast as it goes.
     pub bandwidth: Option<BytesPerSecond>,
@@ -299,6 +248,12 @@ pub struct MigrationSettings {
     pub live_clones: bool,
     /// Whether a base that loses its last user at the source is removed there.
     pub remove_unused_bases: bool,
+    /// Whether images are compacted while their VM is off for its move.
+    #[serde(default)]
+    pub shrink: bool,
+    /// Whether a linked clone's disk that moves becomes a volume of its own.
+    #[serde(default)]
+    pub flatten: bool,
     /// Whether a guest may be shut down and started again for a move.
     pub allow_reboot: bool,
     /// The longest that a guest may be off for a cold move, by the forecast; `None`: not limited.
@@ -307,6 +262,9 @@ pub struct MigrationSettings {
     pub live_timeout: Option<Millis>,
     /// Rules whose risk is accepted, by code.
     pub accept: BTreeSet<String>,
+    /// Whether the QEMU of a running VM that shall change its host is asked, which taints the VM in libvirt's books.
+    #[serde(default)]
+    pub ask_qemu: bool,
 }
 
 impl Default for MigrationSettings {
@@ -327,15 +285,24 @@ impl Default for MigrationSettings {
             cold_copy: ColdCopy::Auto,
             live_clones: false,
             remove_unused_bases: false,
+            shrink: false,
+            flatten: false,
             allow_reboot: true,
             max_cold_downtime: None,
             live_timeout: None,
             accept: BTreeSet::new(),
+            ask_qemu: false,
         }
     }
 }
 
 impl MigrationSettings {
+    /// The rate at which a move carries bytes: what is named, else what a link of 1 Gbit/s carries.
+    #[must_use]
+    pub fn rate(&self) -> BytesPerSecond {
+        self.bandwidth.unwrap_or(BytesPerSecond(117_000_000))
+    }
+
     fn overlay(&mut self, over: &MigrationOverrides) {
         fn set<T: Clone>(place: &mut T, over: Option<&T>) {
             if let Some(value) = over {
@@ -357,10 +324,13 @@ impl MigrationSettings {
             cold_copy,
             live_clones,
             remove_unused_bases,
+            shrink,
+            flatten,
             allow_reboot,
             max_cold_downtime,
             live_timeout,
             accept,
+            ask_qemu,
         } = over;
         self.bandwidth = bandwidth.or(self.bandwidth);
         set(&mut self.parallel, parallel.as_ref());
@@ -376,10 +346,13 @@ impl MigrationSettings {
         set(&mut self.cold_copy, cold_copy.as_ref());
         set(&mut self.live_clones, live_clones.as_ref());
         set(&mut self.remove_unused_bases, remove_unused_bases.as_ref());
+        set(&mut self.shrink, shrink.as_ref());
+        set(&mut self.flatten, flatten.as_ref());
         set(&mut self.allow_reboot, allow_reboot.as_ref());
         self.max_cold_downtime = max_cold_downtime.or(self.max_cold_downtime);
         self.live_timeout = live_timeout.or(self.live_timeout);
         self.accept.extend(accept.iter().flatten().cloned());
+        set(&mut self.ask_qemu, ask_qemu.as_ref());
     }
 }
 
@@ -399,7 +372,7 @@ pub enum Method {
 }
 
 /// One VM as the manifest wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Vm {
     /// The host where it shall live.
     pub host: HostName,

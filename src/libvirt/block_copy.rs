@@ -21,6 +21,9 @@ use crate::model::{Bytes, BytesPerSecond, DiskTarget, HostName, VmName, VolumeFo
 /// How often the copy is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// What an image occupies in which no guest has written: its header and tables.
+const EMPTY_MAX: Bytes = Bytes(4 << 20);
+
 /// What is copied, and to where.
 pub(super) struct Order<'a> {
     /// Which disk.
@@ -73,6 +76,7 @@ pub(super) fn run(
     Ok(Outcome {
         bytes: copied,
         downtime: None,
+        ..Outcome::default()
     })
 }
 
@@ -84,6 +88,15 @@ fn start(context: &Context, guest: &Guest, order: &Order) -> Result<(), Failure>
     if facts.format != *order.format {
         let why = format!("{} is {}, not {}", order.path, facts.format, order.format);
         return Err(Failure::on(guest.host(), why));
+    }
+    // What it already holds would show through where a shallow copy has nothing to write.
+    if facts.kind == "file" && facts.allocation > EMPTY_MAX {
+        let why = format!(
+            "{} is not empty: {} are written in it",
+            order.path, facts.allocation
+        );
+        return Err(Failure::on(guest.host(), why)
+            .with_help("Remove it if nothing needs it, then plan again."));
     }
     super::usage::expect_no_writer(connection, order.path)?;
     let (kind, attribute) = match facts.kind.as_str() {

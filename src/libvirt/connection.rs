@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
 
 use super::error::{CallError, one_line};
+use super::overdue::{ANSWERS_WITHIN, Patience, WORKS_WITHIN, within};
 use crate::desired;
 use crate::model::HostName;
 
@@ -25,6 +26,9 @@ const KEEPALIVE: (i32, u32) = (5, 5);
 /// How long a host may take to let us in when a step needs it.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long the end of the process waits for daemons to say that they have heard of it.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
@@ -32,6 +36,8 @@ pub(super) enum Purpose {
     Work,
     /// Progress and cancelling, which must get through while work waits.
     Watch,
+    /// The host's lock, whose beat must get through whatever else is done.
+    Lock,
 }
 
 /// An open connection to one host's daemon. Its methods may be called from any thread.
@@ -40,7 +46,9 @@ pub(super) struct Connection {
     pub(super) host: HostName,
     connect: Connect,
     calls: Arc<AtomicU64>,
-    version: OnceLock<u64>,
+    version: Arc<OnceLock<u64>>,
+    /// For how long whoever uses it waits.
+    patience: Arc<Patience>,
 }
 
 impl Connection {
@@ -73,7 +81,8 @@ impl Connection {
                 host: host.clone(),
                 connect,
                 calls,
-                version: OnceLock::new(),
+                version: Arc::default(),
+                patience: Arc::default(),
             }),
             Ok(Err(error)) => Err(failed(&error)),
             Err(_) => Err(CallError {
@@ -94,8 +103,44 @@ impl Connection {
         &self,
         call: impl FnOnce(&Connect) -> Result<T, Error>,
     ) -> Result<T, CallError> {
+        self.counted(Some(ANSWERS_WITHIN), call)
+    }
+
+    /// The same for a call whose work grows with a VM's memory or disks.
+    pub(super) fn work<T>(
+        &self,
+        call: impl FnOnce(&Connect) -> Result<T, Error>,
+    ) -> Result<T, CallError> {
+        self.counted(Some(WORKS_WITHIN), call)
+    }
+
+    /// The same for a call that may last for hours and is watched while it does.
+    pub(super) fn lasting<T>(
+        &self,
+        call: impl FnOnce(&Connect) -> Result<T, Error>,
+    ) -> Result<T, CallError> {
+        self.counted(None, call)
+    }
+
+    fn counted<T>(
+        &self,
+        limit: Option<Duration>,
+        call: impl FnOnce(&Connect) -> Result<T, Error>,
+    ) -> Result<T, CallError> {
+        let told = || call(&self.connect).map_err(|error| CallError::new(&self.host, &error));
         self.calls.fetch_add(1, Ordering::Relaxed);
-        call(&self.connect).map_err(|error| CallError::new(&self.host, &error))
+        self.patience.call(&self.host, limit, told)
+    }
+
+    /// The same connection for whoever has this patience.
+    pub(super) fn with(&self, patience: &Arc<Patience>) -> Self {
+        Self {
+            host: self.host.clone(),
+            connect: self.connect.clone(),
+            calls: Arc::clone(&self.calls),
+            version: Arc::clone(&self.version),
+            patience: Arc::clone(patience),
+        }
     }
 
     /// The bare connection, for calls that take it beside a domain; they are made through [`Self::call`] too.
@@ -127,8 +172,17 @@ pub(super) struct Connections {
 struct Line {
     uri: String,
     calls: Arc<AtomicU64>,
-    work: Mutex<Option<Arc<Connection>>>,
-    watch: Mutex<Option<Arc<Connection>>>,
+    work: Mutex<Slot>,
+    watch: Mutex<Slot>,
+    lock: Mutex<Slot>,
+}
+
+/// A connection that is shared.
+#[derive(Default)]
+struct Slot {
+    open: Option<Arc<Connection>>,
+    /// When it could last not be opened, and why.
+    refused: Option<(Instant, CallError)>,
 }
 
 impl Connections {
@@ -139,6 +193,7 @@ impl Connections {
             calls: Arc::default(),
             work: Mutex::default(),
             watch: Mutex::default(),
+            lock: Mutex::default(),
         };
         Self {
             hosts: hosts
@@ -171,17 +226,31 @@ impl Connections {
         within: Duration,
     ) -> Result<Arc<Connection>, CallError> {
         let line = self.line(host)?;
+        let asked = Instant::now();
         let mut slot = locked(match purpose {
             Purpose::Work => &line.work,
             Purpose::Watch => &line.watch,
+            Purpose::Lock => &line.lock,
         });
-        if let Some(open) = slot.as_ref().filter(|open| open.is_alive()) {
+        if let Some(open) = slot.open.as_ref().filter(|open| open.is_alive()) {
             return Ok(Arc::clone(open));
         }
+        // Whoever stood behind an attempt that failed has waited as long as if it were its own.
+        if let Some((_, error)) = slot.refused.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(error.clone());
+        }
         let calls = Arc::clone(&line.calls);
-        let opened = Arc::new(Connection::open(host, &line.uri, within, calls)?);
-        *slot = Some(Arc::clone(&opened));
-        Ok(opened)
+        match Connection::open(host, &line.uri, within, calls) {
+            Ok(opened) => {
+                let opened = Arc::new(opened);
+                slot.open = Some(Arc::clone(&opened));
+                Ok(opened)
+            }
+            Err(error) => {
+                slot.refused = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
     }
 
     /// A connection that nobody else uses, for a call that lasts.
@@ -190,12 +259,33 @@ impl Connections {
         Connection::open(host, &line.uri, OPEN_WITHIN, Arc::clone(&line.calls))
     }
 
+    /// Whether nobody else can work on the host: libvirt's test driver plays it within this process.
+    pub(super) fn is_played(&self, host: &HostName) -> bool {
+        let line = self.hosts.get(host);
+        line.is_some_and(|line| line.uri.starts_with("test:///"))
+    }
+
     /// How many libvirt calls were made to each host.
     pub(super) fn calls(&self) -> BTreeMap<HostName, u64> {
         self.hosts
             .iter()
             .map(|(name, line)| (name.clone(), line.calls.load(Ordering::Relaxed)))
             .collect()
+    }
+}
+
+/// Closing tells the daemon and waits for its answer; a host that hangs must not hold up the end of the process.
+impl Drop for Connections {
+    fn drop(&mut self) {
+        let slots = std::mem::take(&mut self.hosts)
+            .into_values()
+            .flat_map(|line| [line.work, line.watch, line.lock]);
+        let mut open: Vec<Arc<Connection>> = slots
+            .filter_map(|slot| slot.into_inner().ok()?.open)
+            .collect();
+        if !open.is_empty() {
+            within(CLOSED_WITHIN, move || open.clear());
+        }
     }
 }
 

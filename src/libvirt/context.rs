@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, Connections, Purpose};
 use super::error::CallError;
 use super::failure::Failure;
+use super::overdue::Patience;
 use crate::hypervisor::{Cancel, Watch};
 use crate::model::HostName;
 
@@ -20,22 +21,30 @@ pub(super) struct Context<'a> {
     pub(super) connections: &'a Connections,
     /// Who watches.
     pub(super) watch: &'a dyn Watch,
+    /// For how long it waits for calls.
+    pub(super) patience: &'a Arc<Patience>,
 }
 
 impl Context<'_> {
     /// The host's connection for work.
     pub(super) fn work(&self, host: &HostName) -> Result<Arc<Connection>, CallError> {
-        self.connections.get(host, Purpose::Work)
+        self.get(host, Purpose::Work)
     }
 
     /// The host's connection for watching and cancelling.
     pub(super) fn watching(&self, host: &HostName) -> Result<Arc<Connection>, CallError> {
-        self.connections.get(host, Purpose::Watch)
+        self.get(host, Purpose::Watch)
+    }
+
+    fn get(&self, host: &HostName, purpose: Purpose) -> Result<Arc<Connection>, CallError> {
+        let shared = self.connections.get(host, purpose)?;
+        Ok(Arc::new(shared.with(self.patience)))
     }
 
     /// A connection that only this step uses.
     pub(super) fn own(&self, host: &HostName) -> Result<Arc<Connection>, CallError> {
-        self.connections.own(host).map(Arc::new)
+        let own = self.connections.own(host)?;
+        Ok(Arc::new(own.with(self.patience)))
     }
 
     /// Connections for work to all of these hosts; one that does not answer fails the whole.

@@ -40,7 +40,7 @@ pub(super) fn copy(
     // Streams that last get connections of their own, so that nobody's short calls stand behind their data.
     let source = context.own(&from.host)?;
     let destination = context.own(&spec.at.host)?;
-    let original = Volume::find(&source, from)?;
+    let original = Volume::at_hand(&source, from)?;
     let facts = original.facts()?;
     expect_same_shape(from, &facts, spec)?;
     usage::expect_no_writer(&source, &facts.path)?;
@@ -67,6 +67,7 @@ pub(super) fn copy(
         Ok(bytes) => Ok(Outcome {
             bytes,
             downtime: None,
+            ..Outcome::default()
         }),
         Err(failure) => Err(remove_by_any_way(context, spec, &made, failure)),
     }
@@ -270,6 +271,7 @@ pub(super) fn verify(
         (bytes, None) => Ok(Outcome {
             bytes,
             downtime: None,
+            ..Outcome::default()
         }),
     }
 }

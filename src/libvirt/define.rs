@@ -31,7 +31,7 @@ pub(super) fn define(
     let defined_before = expect_free(&destination, vm, original.uuid())?;
     let before = original.definition()?;
     let after = rewritten(from, &before, rewrite)?;
-    expect_disks(&destination, &after, &before)?;
+    expect_disks(original.connection(), &destination, &after, &before)?;
     let after = mark::completed(from, &after)?;
     context.expect_not_cancelled()?;
     let made = destination.call(|connect| connect.define_domain_xml(&after))?;
@@ -75,7 +75,7 @@ pub(super) fn redefine(
     guest.expect_no_saved_state(vm)?;
     let before = guest.definition()?;
     let after = rewritten(host, &before, rewrite)?;
-    expect_disks(&connection, &after, &before)?;
+    expect_disks(&connection, &connection, &after, &before)?;
     context.expect_not_cancelled()?;
     connection.call(|connect| connect.define_domain_xml(&after))?;
     let carried = snapshots::carry(&guest, &guest, rewrite).and_then(|()| {
@@ -118,7 +118,7 @@ pub(super) fn undefine(
     guest.expect_off(vm)?;
     let (before, after) = (guest.definition()?, kept.definition()?);
     if there.is_off() {
-        expect_disks(&keeper, &after, &before)?;
+        expect_disks(guest.connection(), &keeper, &after, &before)?;
     }
     if !kept.is_persistent()? {
         let why = format!("{vm} runs there without a persistent definition");
@@ -249,9 +249,14 @@ fn path_of<'a>(source: &Node<'a, '_>) -> Option<&'a str> {
     source.attribute("file").or_else(|| source.attribute("dev"))
 }
 
-/// Proves that the disks of a definition are where it says: each is a volume of the host, or a path that the old
-/// definition has too, which then is no business of the move.
-fn expect_disks(connection: &Arc<Connection>, after: &str, before: &str) -> Result<(), Failure> {
+/// Proves that the disks of a definition are where it says: each is a volume of the host, or a path that is no volume at
+/// the `origin` either and that the definition there has too, which then is no business of the move.
+fn expect_disks(
+    origin: &Arc<Connection>,
+    connection: &Arc<Connection>,
+    after: &str,
+    before: &str,
+) -> Result<(), Failure> {
     let host = &connection.host;
     let (after, before) = (document(host, after)?, document(host, before)?);
     for (target, source) in disks(&after) {
@@ -266,19 +271,37 @@ fn expect_disks(connection: &Arc<Connection>, after: &str, before: &str) -> Resu
         let Some(path) = path_of(&source) else {
             continue;
         };
-        let found = connection.call(|connect| connect.lookup_storage_vol_by_path(path));
-        match found {
-            Ok(_) => {}
-            Err(error) if error.is_no_volume() => {
-                if !disks(&before).any(|(_, old)| path_of(&old) == Some(path)) {
-                    let why = format!("disk {target} is not there: no pool has {path}");
-                    return Err(Failure::on(host, why));
-                }
-            }
-            Err(error) => return Err(error.into()),
+        if is_volume(connection, path)? {
+            continue;
+        }
+        let is_kept = disks(&before).any(|(_, old)| path_of(&old) == Some(path));
+        if !is_kept || is_volume(origin, path)? {
+            let why = format!("disk {target} is not there: no pool has {path}");
+            return Err(Failure::on(host, why));
         }
     }
     Ok(())
+}
+
+/// Whether a pool of the host has that path; the one of its folder looks at its storage again before it is said to lack
+/// it.
+fn is_volume(connection: &Arc<Connection>, path: &str) -> Result<bool, CallError> {
+    let find = || match connection.call(|connect| connect.lookup_storage_vol_by_path(path)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_no_volume() => Ok(false),
+        Err(error) => Err(error),
+    };
+    if find()? {
+        return Ok(true);
+    }
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    let pool = connection.call(|connect| connect.lookup_storage_pool_by_target_path(folder));
+    // Without such a pool, or where it cannot look again, what was known counts.
+    let Ok(pool) = pool else { return Ok(false) };
+    match connection.call(|_| pool.refresh(0)) {
+        Ok(()) => find(),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Proves that each of these disks of a definition has its volume there. libvirt would create what is missing, in its
@@ -368,5 +391,55 @@ mod tests {
         assert!(check("vda", "/old/a").is_err());
         assert!(check("sda", "/new/a").is_err());
         assert!(check("vdb", "/new/a").is_err());
+    }
+
+    /// A host of libvirt's test driver with a pool that has these volumes.
+    fn host(name: &str, volumes: &[&str]) -> (tempfile::NamedTempFile, Arc<Connection>) {
+        let volume = |name: &&str| {
+            format!(
+                "<volume type='file'><name>{name}</name><capacity>1</capacity><target><path>/srv/pool/{name}</path></target></volume>"
+            )
+        };
+        let volumes: String = volumes.iter().map(volume).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pool = format!(
+            "<pool type='dir'><name>pool</name><target><path>/srv/pool</path></target>{volumes}</pool>"
+        );
+        std::fs::write(file.path(), format!("<node>{pool}</node>")).unwrap();
+        let name = HostName::new(name).unwrap();
+        let host = crate::desired::Host {
+            uri: format!("test://{}", file.path().display()),
+            cluster: None,
+            peer_uri: None,
+            address: None,
+            reserve: crate::desired::Reserve::default(),
+            limits: crate::desired::HostLimits::default(),
+            maintenance: false,
+        };
+        let connections =
+            super::super::connection::Connections::new(&BTreeMap::from([(name.clone(), host)]));
+        let purpose = super::super::connection::Purpose::Work;
+        let connection = connections.get(&name, purpose).unwrap();
+        (file, connection)
+    }
+
+    #[test]
+    fn a_disk_that_keeps_its_path_must_be_there_too_unless_it_is_in_no_pool() {
+        let (_one, from) = host("kvm1", &["a"]);
+        let (_two, without) = host("kvm2", &[]);
+        let (_three, with) = host("kvm3", &["a"]);
+        let xml = |path: &str| {
+            format!(
+                "<domain><devices><disk><source file='{path}'/><target dev='vda'/></disk></devices></domain>"
+            )
+        };
+        let check = |to: &Arc<Connection>, path: &str| {
+            let definition = xml(path);
+            expect_disks(&from, to, &definition, &definition)
+        };
+        assert!(check(&with, "/srv/pool/a").is_ok());
+        assert!(check(&without, "/srv/pool/a").is_err());
+        assert!(check(&without, "/elsewhere/a").is_ok());
+        assert!(expect_disks(&from, &with, &xml("/srv/pool/b"), &xml("/srv/pool/a")).is_err());
     }
 }

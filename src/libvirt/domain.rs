@@ -165,6 +165,22 @@ impl Guest {
         self.connection.call(|_| call(&self.domain))
     }
 
+    /// The same for a call whose work grows with the VM's memory or disks.
+    pub(super) fn work<T>(
+        &self,
+        call: impl FnOnce(&Domain) -> Result<T, virt::error::Error>,
+    ) -> Result<T, CallError> {
+        self.connection.work(|_| call(&self.domain))
+    }
+
+    /// The same for a call that may last for hours and is watched while it does.
+    pub(super) fn lasting<T>(
+        &self,
+        call: impl FnOnce(&Domain) -> Result<T, virt::error::Error>,
+    ) -> Result<T, CallError> {
+        self.connection.lasting(|_| call(&self.domain))
+    }
+
     /// What it is doing.
     pub(super) fn state(&self) -> Result<State, CallError> {
         let (state, reason) = self.call(ffi::state)?;

@@ -346,6 +346,21 @@ pub(super) fn secret_usage(secret: &Secret) -> Option<String> {
     Some(usage.to_string_lossy().into_owned())
 }
 
+/// The value of a secret (`virSecretGetValue`). The `virt` crate leaks what libvirt returns.
+pub(super) fn secret_value(secret: &Secret) -> Result<Vec<u8>, Error> {
+    let mut length: usize = 0;
+    // SAFETY: the secret lives through the call, which returns null or an array of that length that is ours.
+    let value = unsafe { sys::virSecretGetValue(secret.as_ptr(), &raw mut length, 0) };
+    if value.is_null() {
+        return Err(Error::last_error());
+    }
+    // SAFETY: libvirt has allocated as many bytes as it says.
+    let copy = unsafe { std::slice::from_raw_parts(value, length) }.to_vec();
+    // SAFETY: the array came from libvirt, which allocates with malloc, and nobody else has it.
+    unsafe { libc::free(value.cast()) };
+    Ok(copy)
+}
+
 /// Receives from a stream up to the end of the buffer or the next hole (`virStreamRecvFlags`).
 pub(super) fn receive(stream: &Stream, buffer: &mut [u8]) -> Result<Received, Error> {
     // SAFETY: the stream lives through the call, which writes at most the buffer's length into it.

@@ -27,6 +27,16 @@ impl LibvirtHosts {
         }
     }
 
+    /// The ways to the hosts.
+    pub(super) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
+    }
+
+    /// Whether nobody else can work on the host.
+    pub(super) fn is_alone_on(&self, host: &HostName) -> bool {
+        self.connections.is_played(host)
+    }
+
     /// How many libvirt calls were made to each host so far, the opening of connections included.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<HostName, u64> {

@@ -181,6 +181,7 @@ mod tests {
         let context = Context {
             connections: &connections,
             watch: &Nobody,
+            patience: &std::sync::Arc::default(),
         };
         let pool = PoolName::new("a]]>b").unwrap();
         let mark = MoveMark {
@@ -195,6 +196,7 @@ mod tests {
             source_volumes: vec![(pool, VolumeName::new("\"v\"<!--").unwrap())],
             created_volumes: vec![],
             created_bases: vec![],
+            temporary_volumes: vec![],
         };
         let vm = VmName::new("test").unwrap();
         write(&context, &name, &vm, &mark).unwrap();

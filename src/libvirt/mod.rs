@@ -1,6 +1,7 @@
 //! Real hosts, over libvirt: the only place that knows `virt` and `virt-sys`.
 
 mod block_copy;
+mod compact;
 mod compare;
 mod connection;
 mod context;
@@ -12,9 +13,11 @@ mod error;
 mod failure;
 mod ffi;
 mod hosts;
+mod lock;
 mod mark;
 mod migrate;
 mod observe;
+mod overdue;
 mod perform;
 mod power;
 mod snapshots;

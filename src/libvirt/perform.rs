@@ -1,23 +1,32 @@
 //! One step of a plan to the module that does it.
 
+use std::sync::Arc;
+
 use super::connection::Connections;
 use super::context::Context;
 use super::failure::Failure;
 use super::migrate::{self, Route};
 use super::volume::Pool;
-use super::{block_copy, copy, define, delete, mark, power};
+use super::{block_copy, compact, copy, define, delete, mark, overdue, power};
 use crate::hypervisor::{Outcome, StepError, Watch};
 use crate::model::{HostName, MoveMark, VmName};
 use crate::plan::{Action, Seen, VolumeSpec};
 
 /// Performs one step; see [`crate::hypervisor::Hypervisor::perform`].
 pub(super) fn perform(
-    connections: &Connections,
+    connections: &Arc<Connections>,
     action: &Action,
     watch: &dyn Watch,
 ) -> Result<Outcome, StepError> {
-    let context = Context { connections, watch };
-    perform_in(&context, action).map_err(|failure| failure.of(action))
+    let (connections, theirs) = (Arc::clone(connections), action.clone());
+    overdue::step(&action.to_string(), watch, move |watch, patience| {
+        let context = Context {
+            connections: &connections,
+            watch,
+            patience,
+        };
+        perform_in(&context, &theirs).map_err(|failure| failure.of(&theirs))
+    })
 }
 
 fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
@@ -32,6 +41,7 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         Action::CreateVolume { spec } => create(context, spec),
         #[rustfmt::skip]
         Action::CopyVolume { from, spec, bandwidth } => copy::copy(context, from, spec, *bandwidth),
+        Action::CompactVolume { from, spec } => compact::compact(context, from, spec),
         #[rustfmt::skip]
         Action::VerifyVolume { from, to, bandwidth } => copy::verify(context, from, to, *bandwidth),
         Action::DeleteVolume {
@@ -52,12 +62,10 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
             to,
             options,
         } => migrate::paused(context, Route { vm, from, to }, options),
-        Action::ShutDown {
-            host,
-            vm,
-            timeout,
-            on_timeout,
-        } => power::shut_down(context, host, vm, *timeout, *on_timeout),
+        #[rustfmt::skip]
+        Action::ShutDown { host, vm, timeout, on_timeout } => {
+            power::shut_down(context, host, vm, *timeout, *on_timeout)
+        },
         #[rustfmt::skip]
         Action::Define { vm, from, to, rewrite } => define::define(context, vm, from, to, rewrite),
         Action::Redefine { host, vm, rewrite } => define::redefine(context, host, vm, rewrite),
@@ -101,6 +109,9 @@ fn begin(
 ) -> Result<Outcome, Failure> {
     if let Some(seen) = seen {
         define::expect_as_seen(context, host, vm, seen)?;
+        for image in &seen.compacted {
+            compact::expect_plain(context, image)?;
+        }
     }
     mark::write(context, host, vm, mark)
 }

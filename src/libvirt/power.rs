@@ -88,8 +88,8 @@ fn at_timeout(
         OnShutdownTimeout::Destroy => {
             let graceful = sys::VIR_DOMAIN_DESTROY_GRACEFUL;
             // Gracefully means that QEMU writes its caches out first; where it does not end by that, without.
-            if guest.call(|domain| domain.destroy_flags(graceful)).is_err() {
-                guest.call(Domain::destroy)?;
+            if guest.work(|domain| domain.destroy_flags(graceful)).is_err() {
+                guest.work(Domain::destroy)?;
             }
             guest.expect_off(vm)?;
             Ok(Outcome::default())
@@ -123,7 +123,7 @@ pub(super) fn start_again(
         return Ok(Outcome::default());
     }
     guest.expect_off(vm)?;
-    guest.call(Domain::create)?;
+    guest.work(Domain::create)?;
     expect_running(&guest, vm)
 }
 
@@ -181,7 +181,7 @@ pub(super) fn end(
         }
     }
     context.expect_not_cancelled()?;
-    guest.call(Domain::destroy)?;
+    guest.work(Domain::destroy)?;
     guest.expect_off(vm)?;
     Ok(Outcome::default())
 }

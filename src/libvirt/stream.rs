@@ -90,7 +90,7 @@ impl Reader {
 
     fn end_part(&mut self) -> Result<(), CallError> {
         match self.stream.take() {
-            Some(stream) => self.connection.call(|_| stream.finish()),
+            Some(stream) => self.connection.work(|_| stream.finish()),
             None => Ok(()),
         }
     }
@@ -98,7 +98,6 @@ impl Reader {
     /// What comes next in this part; `None` where the stream ended without a byte more than there had to be.
     fn receive(&mut self) -> Result<Option<Piece>, CallError> {
         let host = &self.connection.host;
-        let failed = |error| CallError::new(host, &error);
         let Some(stream) = self.stream.as_ref() else {
             return Err(CallError::ours(
                 host,
@@ -107,14 +106,20 @@ impl Reader {
         };
         let left = self.part_end - self.at;
         let mut buffer = vec![0; PIECE];
-        let (piece, length) = match ffi::receive(stream, &mut buffer).map_err(failed)? {
+        let (piece, length) = match self
+            .connection
+            .call(|_| ffi::receive(stream, &mut buffer))?
+        {
             Received::Data(count) => {
                 buffer.truncate(count);
                 (Piece::Data(buffer), count as u64)
             }
             Received::Hole => {
                 // A hole may reach past the part that was asked for.
-                let length = ffi::receive_hole(stream).map_err(failed)?.min(left);
+                let length = self
+                    .connection
+                    .call(|_| ffi::receive_hole(stream))?
+                    .min(left);
                 (Piece::Hole(length), length)
             }
             Received::End => {
@@ -165,9 +170,9 @@ impl<'a> Writer<'a> {
         match piece {
             Piece::Data(data) => self.data(data),
             Piece::Hole(length) if self.takes_holes => {
-                let host = self.connection.host.clone();
+                let connection = Arc::clone(&self.connection);
                 let stream = self.stream()?;
-                ffi::send_hole(stream, *length).map_err(|error| CallError::new(&host, &error))?;
+                connection.call(|_| ffi::send_hole(stream, *length))?;
                 self.at += length;
                 Ok(())
             }
@@ -196,8 +201,9 @@ impl<'a> Writer<'a> {
     }
 
     fn data(&mut self, data: &[u8]) -> Result<(), CallError> {
-        let host = self.connection.host.clone();
-        ffi::send(self.stream()?, data).map_err(|error| CallError::new(&host, &error))?;
+        let connection = Arc::clone(&self.connection);
+        let stream = self.stream()?;
+        connection.call(|_| ffi::send(stream, data))?;
         self.at += data.len() as u64;
         Ok(())
     }
@@ -224,7 +230,7 @@ impl<'a> Writer<'a> {
 
     fn end(&mut self) -> Result<(), CallError> {
         match self.stream.take() {
-            Some(stream) => self.connection.call(|_| stream.finish()),
+            Some(stream) => self.connection.work(|_| stream.finish()),
             None => Ok(()),
         }
     }

@@ -16,8 +16,9 @@ use crate::definition::xml;
 use crate::model::{Bytes, PoolName, VolumeName, VolumeRef};
 use crate::plan::VolumeSpec;
 
-/// How long a pool may be busy with a job of its own, such as the creation of another volume.
-const POOL_BUSY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a pool may be busy with a job of its own. Creating a volume takes a moment; a large image that is written
+/// anew takes hours, and libvirt lets nobody look at the storage again until it is done.
+const POOL_BUSY_WITHIN: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A pool that is active.
 pub(super) struct Pool {
@@ -62,13 +63,8 @@ impl Pool {
     pub(super) fn refresh(&self) -> Result<(), CallError> {
         let began = Instant::now();
         loop {
-            match self.connection.call(|_| self.handle.refresh(0)) {
-                // "pool has asynchronous jobs running" has no code of its own.
-                Err(error)
-                    if error.is(sys::VIR_ERR_INTERNAL_ERROR)
-                        && error.domain == sys::VIR_FROM_STORAGE
-                        && began.elapsed() < POOL_BUSY_WITHIN =>
-                {
+            match self.connection.work(|_| self.handle.refresh(0)) {
+                Err(error) if is_busy(&error) && began.elapsed() < POOL_BUSY_WITHIN => {
                     thread::sleep(Duration::from_millis(300));
                 }
                 other => return other,
@@ -167,7 +163,7 @@ impl Pool {
         let xml = volume_xml::of_new(&vessel, self.allocation_of(&vessel)?);
         let created = self
             .connection
-            .call(|_| StorageVol::create_xml(&self.handle, &xml, 0));
+            .work(|_| StorageVol::create_xml(&self.handle, &xml, 0));
         let volume = match created {
             Ok(volume) => self.wrapped(volume, name),
             Err(error) if error.is(sys::VIR_ERR_STORAGE_VOL_EXIST) => {
@@ -180,6 +176,40 @@ impl Pool {
             Err(failure) => Err(volume.removed_after(failure)),
         }
     }
+
+    /// Creates the volume from what a guest reads of another one on the same host, and proves that it is what was
+    /// asked for; else removes it again. Returns when all is written.
+    pub(super) fn create_from(
+        &self,
+        spec: &VolumeSpec,
+        original: &Volume,
+    ) -> Result<Volume, Failure> {
+        let name = &spec.at.volume;
+        if self.volume(name)?.is_some() {
+            return Err(already_there(spec));
+        }
+        let xml = volume_xml::of_new(spec, Bytes::ZERO);
+        let created = self
+            .connection
+            .lasting(|_| StorageVol::create_xml_from(&self.handle, &xml, &original.handle, 0));
+        let volume = match created {
+            Ok(volume) => self.wrapped(volume, name),
+            Err(error) if error.is(sys::VIR_ERR_STORAGE_VOL_EXIST) => {
+                return Err(already_there(spec));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match volume.prove(spec) {
+            Ok(()) => Ok(volume),
+            Err(failure) => Err(volume.removed_after(failure)),
+        }
+    }
+}
+
+/// Whether a pool does not look at its storage since it is busy: "pool has asynchronous jobs running" has no code of
+/// its own.
+fn is_busy(error: &CallError) -> bool {
+    error.is(sys::VIR_ERR_INTERNAL_ERROR) && error.domain == sys::VIR_FROM_STORAGE
 }
 
 fn already_there(spec: &VolumeSpec) -> Failure {
@@ -205,6 +235,15 @@ impl Volume {
             .ok_or_else(|| Failure::new(format!("{at} is not there")))
     }
 
+    /// The same where the pool need not look again: a VM's image that a reading has shown. It does not wait for a pool
+    /// that is busy.
+    pub(super) fn at_hand(connection: &Arc<Connection>, at: &VolumeRef) -> Result<Self, Failure> {
+        match Pool::find(connection, &at.pool)?.volume(&at.volume)? {
+            Some(volume) => Ok(volume),
+            None => Self::find(connection, at),
+        }
+    }
+
     /// Its handle.
     pub(super) fn handle(&self) -> &StorageVol {
         &self.handle
@@ -228,7 +267,7 @@ impl Volume {
     pub(super) fn delete(&self) -> Result<(), CallError> {
         let began = Instant::now();
         loop {
-            match self.connection.call(|_| self.handle.delete(0)) {
+            match self.connection.work(|_| self.handle.delete(0)) {
                 // Just after a stream into it has ended it counts as used for a moment.
                 Err(error)
                     if error.is(sys::VIR_ERR_OPERATION_INVALID)

@@ -37,8 +37,12 @@ pub(super) fn read(text: &str) -> Result<VolumeFacts, String> {
     let target = xml::child(volume, "target").ok_or("no <target>")?;
     let size = |name| xml::child(volume, name).and_then(|size| xml::amount(size, "bytes"));
     let capacity = size("capacity").ok_or("no capacity")?;
-    let backing = xml::child(volume, "backingStore")
-        .and_then(|below| Some((xml::text_at(below, &["path"])?, format(below))));
+    // What is below is there also where libvirt has no path for it, such as an export of a server that has no name.
+    let backing = xml::child(volume, "backingStore").map(|below| {
+        let path = xml::text_at(below, &["path"]);
+        let path = path.unwrap_or_else(|| "an image without a path".into());
+        (path, format(below))
+    });
     Ok(VolumeFacts {
         name: xml::text_at(volume, &["name"]).ok_or("no name")?,
         kind: volume.attribute("type").unwrap_or("file").to_owned(),

@@ -72,6 +72,12 @@ macro_rules! settings {
             pub(super) live_clones: Option<bool>,
             /// Whether a base that loses its last user at the source is removed there; false unless given.
             pub(super) remove_unused_bases: Option<bool>,
+            /// Whether qcow2 images are compacted for a move in which their VM is off, so that less is carried. A
+            /// running VM is then shut down for its move where the method is auto. false unless given.
+            pub(super) shrink: Option<bool>,
+            /// Whether a linked clone's disk that moves becomes a volume of its own; its base stays where it is. false
+            /// unless given.
+            pub(super) flatten: Option<bool>,
             /// Whether a guest may be shut down and started again for a move; true unless given.
             pub(super) allow_reboot: Option<bool>,
             /// The longest that a guest may be off for a cold move, by the forecast; not limited unless given.
@@ -83,6 +89,9 @@ macro_rules! settings {
             /// accepted at a more general level.
             #[schemars(with = "Option<Vec<String>>")]
             pub(super) accept: Option<BTreeSet<String>>,
+            /// Whether the QEMU of a running VM that shall change its host is asked for its version and for its own reasons not
+            /// to migrate. libvirt marks such a VM as tainted (custom-monitor) until it stops. false unless given.
+            pub(super) ask_qemu: Option<bool>,
         }
 
         impl $type {
@@ -103,10 +112,13 @@ macro_rules! settings {
                     cold_copy: self.cold_copy,
                     live_clones: self.live_clones,
                     remove_unused_bases: self.remove_unused_bases,
+                    shrink: self.shrink,
+                    flatten: self.flatten,
                     allow_reboot: self.allow_reboot,
                     max_cold_downtime: self.max_cold_downtime.map(|written| written.0),
                     live_timeout: self.live_timeout.map(|written| written.0),
                     accept: self.accept.clone(),
+                    ask_qemu: self.ask_qemu,
                 }
             }
         }

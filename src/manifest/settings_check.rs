@@ -302,10 +302,13 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
         cold_copy,
         live_clones,
         remove_unused_bases,
+        shrink,
+        flatten,
         allow_reboot,
         max_cold_downtime,
         live_timeout,
         accept,
+        ask_qemu,
     } = from;
     into.bandwidth = into.bandwidth.or(bandwidth);
     into.parallel = into.parallel.or(parallel);
@@ -321,8 +324,11 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
     into.cold_copy = into.cold_copy.or(cold_copy);
     into.live_clones = into.live_clones.or(live_clones);
     into.remove_unused_bases = into.remove_unused_bases.or(remove_unused_bases);
+    into.shrink = into.shrink.or(shrink);
+    into.flatten = into.flatten.or(flatten);
     into.allow_reboot = into.allow_reboot.or(allow_reboot);
     into.max_cold_downtime = into.max_cold_downtime.or(max_cold_downtime);
     into.live_timeout = into.live_timeout.or(live_timeout);
     into.accept = into.accept.take().or(accept);
+    into.ask_qemu = into.ask_qemu.or(ask_qemu);
 }

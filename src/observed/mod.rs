@@ -8,11 +8,15 @@
 mod fit;
 mod needs;
 mod offers;
+mod qemu;
 mod reading;
+mod roster;
 
 pub use fit::{Answers, CpuFit, DomainFit, Fit};
 pub use needs::{Agent, CpuFeature, FeaturePolicy, MemoryPages, Needs, SecretRef, Tpm};
-pub use offers::{Offers, Pages, Secret};
+pub use offers::{Offers, Pages, Secret, Tsc};
+pub use qemu::QemuAnswer;
 pub use reading::{
     Disk, FORMAT_VERSION, Host, Observed, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
 };
+pub use roster::{Roster, RosterHost, RosterVm};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Bytes;
 
 /// What a definition demands of its host. The default demands nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Needs {
     /// How it is virtualised (`<domain type>`): `kvm`, `qemu`; empty: unknown.
@@ -63,10 +64,21 @@ pub struct Needs {
     pub without_acpi: bool,
     /// The channel of the QEMU guest agent, where there is one.
     pub agent: Option<Agent>,
+    /// The frequency that its clock names for the TSC (`<timer name='tsc' frequency>`), in Hz.
+    pub tsc_frequency: Option<u64>,
+    /// Security drivers whose labels it has (`<seclabel model>`), such as `apparmor`. A running VM has those that its
+    /// host gave it, too; `none` among them: it asks not to be confined (`<seclabel type='none'>`).
+    pub security_models: BTreeSet<String>,
+    /// What it names of its host that only one VM can have: `port 5901`, `vsock address 3`, `network device tap-web`.
+    pub claims: BTreeSet<String>,
+    /// The same, as libvirt chose it for the VM as it runs.
+    pub holds: BTreeSet<String>,
+    /// Programs that libvirt starts beside QEMU and whose presence it does not tell, such as `passt`.
+    pub helpers: BTreeSet<String>,
 }
 
 /// A CPU feature that a definition names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuFeature {
     /// libvirt's name for it.
     pub name: String,
@@ -75,7 +87,9 @@ pub struct CpuFeature {
 }
 
 /// libvirt's `policy` of a CPU feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeaturePolicy {
     /// The guest has it, whatever the host has.
@@ -91,7 +105,7 @@ pub enum FeaturePolicy {
 }
 
 /// Memory pages that a VM must be given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryPages {
     /// Of the size that is the default of its host.
@@ -101,7 +115,7 @@ pub enum MemoryPages {
 }
 
 /// A TPM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tpm {
     /// libvirt's model, such as `tpm-crb`.
     pub model: String,
@@ -110,7 +124,7 @@ pub struct Tpm {
 }
 
 /// How a definition refers to a secret of libvirt.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretRef {
     /// By its UUID.
@@ -125,7 +139,9 @@ pub enum SecretRef {
 }
 
 /// Whether the QEMU guest agent listens at its channel, as libvirt last heard (`<channel><target state>`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agent {
     /// It listens.

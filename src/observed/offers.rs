@@ -1,12 +1,13 @@
 //! What a host's hypervisor offers to guests of the host's own architecture.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::needs::SecretRef;
 use crate::model::{Bytes, OsFamily};
 
 /// What a host offers to guests. All but secrets and filters comes from `virConnectGetCapabilities`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Offers {
     /// Path of the emulator (`<guest><arch><emulator>`).
@@ -28,6 +29,10 @@ pub struct Offers {
     pub numa_cells: Vec<u32>,
     /// The highest number of a processor (`<cell><cpus><cpu id>`).
     pub highest_cpu: Option<u32>,
+    /// The rate of its TSC (`<cpu><counter name='tsc'>`), where libvirt could find it out.
+    pub tsc: Option<Tsc>,
+    /// Its security drivers (`<secmodel><model>`), such as `apparmor`, `dac`; empty: unknown.
+    pub security_models: Vec<String>,
     /// libvirt's secrets, never their values (`virConnectListAllSecrets`); asked in a full reading and where a VM that
     /// shall come refers to one. `None`: not asked, or its libvirt cannot tell.
     pub secrets: Option<Vec<Secret>>,
@@ -36,8 +41,19 @@ pub struct Offers {
     pub nwfilters: Option<Vec<String>>,
 }
 
+/// The rate of a host's time stamp counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tsc {
+    /// In Hz.
+    pub frequency: u64,
+    /// Whether its processors can show a guest another rate; `None`: libvirt does not know.
+    pub scaling: Option<bool>,
+}
+
 /// Memory pages of one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Pages {
     /// Bytes of one page.
     pub size: Bytes,
@@ -46,7 +62,7 @@ pub struct Pages {
 }
 
 /// What identifies one of libvirt's secrets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Secret {
     /// Its UUID (`virSecretGetUUIDString`).
     pub uuid: String,

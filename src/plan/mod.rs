@@ -1,8 +1,11 @@
 //! What a plan is: plain data that leaves no choice to its execution. How a plan is made is [`crate::planner`]'s
 //! matter; [`check`] replays a plan without knowing how it was made.
 
+mod basis;
 pub mod check;
 mod finding;
+mod meaning;
+mod placement;
 mod resource;
 mod seen;
 mod step;
@@ -10,15 +13,16 @@ mod wait;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use basis::{Basis, Since};
 pub use finding::{Finding, Severity};
+pub use meaning::{Meaning, PlanHash};
+pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
-pub use step::{
-    Action, Carry, ColdRung, CopyMode, DiskPlacement, Forecast, MigrationOptions, Step, StepId,
-    VolumeSpec,
-};
+pub use step::{Action, ColdRung, CopyMode, Forecast, MigrationOptions, Step, StepId, VolumeSpec};
 pub use wait::{Cause, Dependency, Held, Why};
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
@@ -27,7 +31,7 @@ use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 pub const FORMAT_VERSION: &str = "1.0";
 
 /// Everything that an apply will do, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The layout, see [`FORMAT_VERSION`].
     pub format_version: String,
@@ -57,7 +61,7 @@ pub struct Plan {
 }
 
 /// The least time that any order of a plan's steps would take by the forecast.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bound {
     /// The time.
     pub time: Millis,
@@ -66,7 +70,7 @@ pub struct Bound {
 }
 
 /// What needs the time of a bound.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tight {
     /// The steps that must follow each other, of which this is one.
@@ -76,7 +80,7 @@ pub enum Tight {
 }
 
 /// Another host for a VM whose move is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alternative {
     /// Which host.
     pub host: HostName,
@@ -87,7 +91,7 @@ pub struct Alternative {
 }
 
 /// One difference between the manifest and the hosts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The VM it is about.
     pub vm: VmName,
@@ -96,7 +100,7 @@ pub struct Change {
 }
 
 /// What differs between what is and what shall be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Difference {
     /// The VM is on another host.
@@ -132,7 +136,9 @@ pub enum Difference {
 }
 
 /// How a VM gets to where it shall be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum MoveKind {
     /// It runs on while it moves.
@@ -148,7 +154,7 @@ pub enum MoveKind {
 }
 
 /// What happens to one VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// The VM.
     pub vm: VmName,
@@ -179,7 +185,7 @@ pub struct Move {
 }
 
 /// A VM's persistent definition before and after its move, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DefinitionChange {
     /// As it is at the source.
     pub before: String,
@@ -188,7 +194,7 @@ pub struct DefinitionChange {
 }
 
 /// Counts for a plan's closing line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// VMs that migrate live.
     pub live: usize,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ClusterName, HostName, PoolName};
 
 /// Something of which there is only so much.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
     /// Memory for VMs on a host, in bytes.
@@ -41,7 +42,7 @@ impl fmt::Display for Resource {
 }
 
 /// How much of a resource there is for steps to take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
     /// Of what.
     pub resource: Resource,
@@ -53,7 +54,7 @@ pub struct Capacity {
 
 /// Something of which steps use so much while they run, and no longer. All but the budgets count transfers, of every
 /// kind alike: migrations, copies through this process, block copies.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Slot {
     /// Transfers away from a host.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::Facts;
-use crate::model::{DiskTarget, HostName};
+use crate::model::{DiskTarget, HostName, VolumeRef};
 
 /// What a plan saw of a VM, and on which its way of moving it rests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Seen {
     /// Whether it held memory.
     pub active: bool,
@@ -18,6 +19,10 @@ pub struct Seen {
     pub disks: BTreeMap<DiskTarget, Option<String>>,
     /// Devices of its host that it held by its persistent definition, in libvirt's words.
     pub host_devices: Vec<String>,
+    /// Images of which only what a guest reads is kept: where one holds more, such as internal snapshots that no
+    /// reading shows, nothing is begun.
+    #[serde(default)]
+    pub compacted: Vec<VolumeRef>,
     /// The host that it goes to, where that is another one: it must not have another VM of its name or UUID.
     pub to: Option<HostName>,
 }
@@ -39,6 +44,7 @@ impl Seen {
                 .map(|disk| (disk.target.clone(), source(disk)))
                 .collect(),
             host_devices: facts.host_devices.clone(),
+            compacted: Vec::new(),
             to,
         }
     }
@@ -91,6 +97,7 @@ mod tests {
             )]
             .into(),
             host_devices: Vec::new(),
+            compacted: Vec::new(),
             to: None,
         }
     }

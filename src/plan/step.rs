@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Dependency, Held, Resource, Seen, Slot};
@@ -15,7 +16,9 @@ use crate::model::{
 };
 
 /// A step's number: its index in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct StepId(pub usize);
 
@@ -27,7 +30,7 @@ impl fmt::Display for StepId {
 }
 
 /// One executable act of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// What is done.
     pub action: Action,
@@ -60,7 +63,7 @@ impl Step {
 }
 
 /// What a step will take by the forecast.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// How long it runs.
     pub duration: Millis,
@@ -71,7 +74,7 @@ pub struct Forecast {
 }
 
 /// What a new volume is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeSpec {
     /// Where.
     pub at: VolumeRef,
@@ -85,62 +88,8 @@ pub struct VolumeSpec {
     pub backing: Option<(String, VolumeFormat)>,
 }
 
-/// How a disk gets to its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Carry {
-    /// It is where it shall be: storage that both hosts see, or a disk that does not move.
-    Stays,
-    /// All its data is copied into a volume that stands alone.
-    Copy,
-    /// The clone's own data is copied onto a base at the destination; it stays thin.
-    Thin {
-        /// The base at the source.
-        base_from: VolumeRef,
-        /// The base at the destination.
-        base_to: VolumeRef,
-    },
-    /// Removable media that is not carried; the path must exist at the destination or the drive be empty.
-    Media,
-}
-
-impl Carry {
-    /// Whether bytes of this disk are copied.
-    #[must_use]
-    pub fn is_copied(&self) -> bool {
-        matches!(self, Self::Copy | Self::Thin { .. })
-    }
-
-    /// Whether the disk is a linked clone that stays one.
-    #[must_use]
-    pub fn is_thin(&self) -> bool {
-        matches!(self, Self::Thin { .. })
-    }
-}
-
-/// A disk and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskPlacement {
-    /// Which disk.
-    pub target: DiskTarget,
-    /// How.
-    pub carry: Carry,
-    /// Where it is; `None` for a source that is no volume.
-    pub from: Option<VolumeRef>,
-    /// Where it will be; `None` for a source that is no volume.
-    pub to: Option<VolumeRef>,
-    /// Its path at the destination, where it changes or must be proven.
-    pub to_path: Option<String>,
-    /// Format, at both ends.
-    pub format: VolumeFormat,
-    /// Virtual size.
-    pub capacity: Bytes,
-    /// Bytes that its own image occupies at the source.
-    pub allocation: Bytes,
-}
-
 /// Which disk data a migration copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyMode {
     /// None: the disks are on storage that both hosts see.
@@ -153,7 +102,7 @@ pub enum CopyMode {
 
 /// The cold move that ends the ladder of a migration which does not converge: the guest is shut down, carried host to
 /// host and started again, all within the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ColdRung {
     /// How long the guest may take to shut down.
     pub shutdown_timeout: Millis,
@@ -162,7 +111,7 @@ pub struct ColdRung {
 }
 
 /// How a migration is to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOptions {
     /// Who drives.
     pub driver: Driver,
@@ -199,7 +148,7 @@ pub struct MigrationOptions {
 }
 
 /// What a step does. Before each: the host answers and what is named there is as the plan saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
     /// Writes the mark into the VM's metadata. After: the persistent definition carries it.
@@ -237,6 +186,17 @@ pub enum Action {
         /// Rate limit.
         #[serde(default)]
         bandwidth: Option<BytesPerSecond>,
+    },
+    /// Lets the host's daemon write what a guest reads of an image and of everything below it into a volume that it
+    /// creates and that stands alone, without what was never written or reads as zeros. Before: nothing writes to the
+    /// source, which holds nothing else, such as internal snapshots; the new volume does not exist. After: it exists
+    /// with the same virtual size. What is in it rests on the word of the daemon's converter: nothing in libvirt reads
+    /// an image as a guest would.
+    CompactVolume {
+        /// From where.
+        from: VolumeRef,
+        /// What is created, on the same host.
+        spec: VolumeSpec,
     },
     /// Proves that two images have the same contents. After: it is proven, or the step has failed.
     VerifyVolume {
@@ -297,7 +257,7 @@ pub enum Action {
         on_timeout: OnShutdownTimeout,
     },
     /// Defines the VM at the destination from its definition at the source. Before: it is off at the source, every
-    /// disk is at the destination. After: it is defined and off at the destination, with autostart, metadata and
+    /// disk is at the destination, also where its path stays the same. After: it is defined and off at the destination, with autostart, metadata and
     /// snapshots' metadata as at the source, and its mark there says that the copies are complete.
     Define {
         /// Which VM.
@@ -399,7 +359,9 @@ impl Action {
             | Self::Resume { host, .. }
             | Self::Destroy { host, .. } => vec![host],
             Self::CreateVolume { spec } => vec![&spec.at.host],
-            Self::CopyVolume { from, spec, .. } => vec![&from.host, &spec.at.host],
+            Self::CopyVolume { from, spec, .. } | Self::CompactVolume { from, spec } => {
+                vec![&from.host, &spec.at.host]
+            }
             Self::VerifyVolume { from, to, .. } => vec![&from.host, &to.host],
             Self::DeleteVolume { at, .. } => vec![&at.host],
             Self::Undefine { host, kept_by, .. } => vec![host, kept_by],
@@ -419,6 +381,7 @@ impl fmt::Display for Action {
             Self::Unmark { host, vm } => write!(out, "remove the mark of {vm} on {host}"),
             Self::CreateVolume { spec } => write!(out, "create volume {}", spec.at),
             Self::CopyVolume { from, spec, .. } => write!(out, "copy {from} to {}", spec.at),
+            Self::CompactVolume { from, spec } => write!(out, "compact {from} into {}", spec.at),
             Self::VerifyVolume { from, to, .. } => write!(out, "verify that {to} equals {from}"),
             Self::DeleteVolume { at, .. } => write!(out, "delete volume {at}"),
             Self::MigrateLive { vm, from, to, .. } => {

@@ -1,11 +1,14 @@
 //! What a step waits for: what must come before it in any order, and what by the forecast determined its start.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Slot, StepId};
 
 /// Why a step waits for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// It is the next act on the same VM.
@@ -21,7 +24,9 @@ pub enum Why {
 }
 
 /// Waiting for another step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Dependency {
     /// For which.
     pub step: StepId,
@@ -30,7 +35,7 @@ pub struct Dependency {
 }
 
 /// What determined a step's start: another step that ends then, and what the two have to do with each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Held {
     /// The step that ends when this one starts.
     pub by: StepId,
@@ -39,7 +44,7 @@ pub struct Held {
 }
 
 /// What a step held that another waited for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The other waits for it in any order: it is among those that must have succeeded.

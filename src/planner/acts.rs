@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use super::intent::{Intent, Transfer};
 use crate::definition;
-use crate::desired::{Method, OnStall};
+use crate::desired::{Driver, Method, OnStall};
 use crate::model::{Bytes, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
     Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, VolumeSpec,
 };
+use crate::rules;
 
 /// The acts of one move in their order, each with the bytes that a copy of one volume carries.
 pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(Action, Bytes)> {
@@ -71,7 +72,11 @@ pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(
             kept_by: to.clone(),
         });
     }
+    // After the start: what goes then may keep nobody waiting.
     for disk in intent.disks.iter().filter(|disk| disk.carry.is_copied()) {
+        if let Some(passing) = disk.carry.via() {
+            act(delete(intent, passing, disk.to.clone(), false));
+        }
         if let Some(original) = &disk.from {
             act(delete(intent, original, disk.to.clone(), false));
         }
@@ -126,16 +131,7 @@ fn carry(intent: &Intent<'_>, actions: &mut Vec<(Action, Bytes)>) {
         }
         Transfer::Stream => {
             for (disk, spec) in specs(intent) {
-                if let Some(original) = &disk.from {
-                    actions.push((
-                        Action::CopyVolume {
-                            from: original.clone(),
-                            spec,
-                            bandwidth: None,
-                        },
-                        disk.allocation,
-                    ));
-                }
+                actions.extend(copy(intent, disk, spec));
             }
             let rewrite = intent.rewrite.clone();
             let action = if from == to {
@@ -165,6 +161,42 @@ fn carry(intent: &Intent<'_>, actions: &mut Vec<(Action, Bytes)>) {
     }
 }
 
+/// The acts that bring the image of a disk to its place while nobody writes to it.
+fn copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> Vec<(Action, Bytes)> {
+    let Some(from) = disk.from.clone() else {
+        return Vec::new();
+    };
+    let Carry::Compact { via } = &disk.carry else {
+        let copy = Action::CopyVolume {
+            from,
+            spec,
+            bandwidth: None,
+        };
+        return vec![(copy, disk.data())];
+    };
+    let Some((via, path)) = via
+        .as_ref()
+        .and_then(|at| Some((at, intent.way.path_of(at)?)))
+    else {
+        return vec![(Action::CompactVolume { from, spec }, disk.data())];
+    };
+    let passing = VolumeSpec {
+        at: via.clone(),
+        path,
+        ..spec.clone()
+    };
+    let compact = Action::CompactVolume {
+        from,
+        spec: passing,
+    };
+    let carry = Action::CopyVolume {
+        from: via.clone(),
+        spec,
+        bandwidth: None,
+    };
+    vec![(compact, disk.data()), (carry, disk.data())]
+}
+
 /// The new volume of each disk that is copied.
 fn specs<'a>(intent: &'a Intent<'_>) -> Vec<(&'a DiskPlacement, VolumeSpec)> {
     let spec = |disk: &'a DiskPlacement| {
@@ -172,7 +204,7 @@ fn specs<'a>(intent: &'a Intent<'_>) -> Vec<(&'a DiskPlacement, VolumeSpec)> {
             Carry::Thin { base_to, .. } => {
                 Some((intent.way.path_of(base_to)?, base_format(intent, disk)?))
             }
-            Carry::Stays | Carry::Copy | Carry::Media => None,
+            Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
         };
         let at = disk.to.clone()?;
         let path = disk.to_path.clone()?;
@@ -234,11 +266,16 @@ fn options(intent: &Intent<'_>) -> MigrationOptions {
         (false, false) => CopyMode::Full,
     };
     let settings = &intent.settings;
+    let peer_uri = host
+        .map(|host| host.peer_uri.clone().unwrap_or_else(|| host.uri.clone()))
+        .unwrap_or_default();
+    let driver = match settings.driver {
+        Driver::Auto if rules::leads_to_itself(&peer_uri) => Driver::Managed,
+        driver => driver,
+    };
     MigrationOptions {
-        driver: settings.driver,
-        peer_uri: host
-            .map(|host| host.peer_uri.clone().unwrap_or_else(|| host.uri.clone()))
-            .unwrap_or_default(),
+        driver,
+        peer_uri,
         address: host.and_then(|host| host.address.clone()),
         copy,
         disks: copied.iter().map(|disk| disk.target.clone()).collect(),
@@ -279,12 +316,11 @@ fn seen(intent: &Intent<'_>) -> Option<Seen> {
     let (from, to) = (intent.way.from, intent.way.to);
     let other = (from != to).then(|| to.clone());
     let active = intent.vm.power.is_active();
-    Some(Seen::of(
-        &facts,
-        active,
-        intent.detail.snapshots.len(),
-        other,
-    ))
+    let mut seen = Seen::of(&facts, active, intent.detail.snapshots.len(), other);
+    let compacted = |disk: &&DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
+    let disks = intent.disks.iter().filter(compacted);
+    seen.compacted = disks.filter_map(|disk| disk.from.clone()).collect();
+    Some(seen)
 }
 
 /// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.
@@ -298,7 +334,9 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
         {
             Some(names(base_to))
         }
-        Carry::Thin { .. } | Carry::Stays | Carry::Copy | Carry::Media => None,
+        Carry::Thin { .. } | Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => {
+            None
+        }
     };
     MoveMark {
         version: MoveMark::VERSION,
@@ -316,6 +354,9 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
             .filter_map(|disk| disk.to.as_ref().map(names))
             .collect(),
         created_bases: copied().filter_map(new_base).collect(),
+        temporary_volumes: copied()
+            .filter_map(|disk| disk.carry.via().map(names))
+            .collect(),
     }
 }
 
@@ -329,5 +370,5 @@ fn block_copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> (A
         shallow: spec.backing.is_some(),
         bandwidth: None,
     };
-    (copy, disk.allocation)
+    (copy, disk.data())
 }

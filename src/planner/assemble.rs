@@ -54,7 +54,7 @@ pub(super) fn assemble<'a>(
     };
     let mut steps = ordered(derived, &schedule, &capacities);
     timing::hold(&mut steps, &slots);
-    let moves = moves(&intents, &steps, &mut findings);
+    let moves = moves(&intents, &steps);
     findings.sort();
     findings.dedup();
     let makespan = steps.iter().map(Step::end).max();
@@ -185,7 +185,7 @@ fn ordered(derived: Derived, schedule: &Schedule, capacities: &[Capacity]) -> Ve
     steps
 }
 
-fn moves(intents: &[Intent<'_>], steps: &[Step], findings: &mut Vec<Finding>) -> Vec<Move> {
+fn moves(intents: &[Intent<'_>], steps: &[Step]) -> Vec<Move> {
     let mut of_vm: BTreeMap<&VmName, Vec<StepId>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
         for vm in &step.vms {
@@ -210,7 +210,7 @@ fn moves(intents: &[Intent<'_>], steps: &[Step], findings: &mut Vec<Finding>) ->
             bytes: own().map(|step| step.forecast.bytes).sum(),
             duration: Millis(end.0.saturating_sub(start.0)),
             downtime: downtime(own()),
-            definition: definition_change(intent, findings),
+            definition: definition_change(intent),
             steps: ids.clone(),
         });
     }
@@ -237,26 +237,16 @@ fn downtime<'s>(steps: impl Iterator<Item = &'s Step>) -> Millis {
     total
 }
 
-fn definition_change(intent: &Intent<'_>, findings: &mut Vec<Finding>) -> Option<DefinitionChange> {
+/// What changes in the definition. One that does not allow it was refused before.
+fn definition_change(intent: &Intent<'_>) -> Option<DefinitionChange> {
     let before = &intent.detail.inactive_xml;
     if intent.rewrite.is_empty() || before.is_empty() {
         return None;
     }
-    match definition::rewrite(before, &intent.rewrite) {
-        Ok(after) => Some(DefinitionChange {
-            before: before.clone(),
-            after,
-        }),
-        Err(error) => {
-            findings.push(Finding {
-                severity: Severity::Blocks,
-                code: "definition".into(),
-                vm: Some(intent.name.clone()),
-                host: Some(intent.way.from.clone()),
-                message: format!("its definition cannot be rewritten: {error}"),
-                remedy: "look at it with `virsh dumpxml`".into(),
-            });
-            None
-        }
-    }
+    let after = definition::rewrite(before, &intent.rewrite).ok()?;
+    // A base that is lost stands in the image and not in a persistent definition.
+    (after != *before).then(|| DefinitionChange {
+        before: before.clone(),
+        after,
+    })
 }

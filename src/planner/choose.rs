@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::compact;
 use super::difference::{Index, locate};
 use super::gates::findings_of;
 use super::intent::{Choice, Intent, Transfer};
 use super::place::{Way, detail_of, differences, unknown_disks};
 use super::recover::{self, Remains};
-use crate::definition::Rewrite;
+use crate::definition::{self, DefinitionError, Rewrite};
 use crate::desired::{self, ColdCopy, Desired, Method};
 use crate::model::{DiskTarget, HostName, Interface, VmName};
 use crate::observed::{Host, Observed, VmDetail};
@@ -97,6 +98,7 @@ pub(super) fn decide<'a>(
         wanted,
         from,
         to: &wanted.host,
+        flatten: desired.settings(name, from, &wanted.host).flatten,
     };
     decide_way(&mut decision, name, way, detail, remains);
     decision
@@ -140,6 +142,7 @@ fn decide_way<'a>(
     let choice = choose(&case, &remains, &verdicts);
     let findings = findings_of(&case, &choice, &verdicts);
     let rewrite = rewrite_of(&way, &case);
+    let disks = compact::shaped(&case, choice.transfer);
     let intent = Intent {
         name,
         way,
@@ -167,6 +170,7 @@ fn decide_way<'a>(
     }
     decision.changes.extend(differences);
     decision.findings.extend(findings);
+    decision.findings.extend(unwritable(&intent));
     if !decision.is_blocked() {
         decision.intent = Some(intent);
     } else if may_be_finished(&decision.findings) {
@@ -222,6 +226,26 @@ fn rewrite_of(way: &Way<'_>, case: &Case<'_>) -> Rewrite {
         }
     }
     rewrite
+}
+
+/// A definition that does not allow what must change in it.
+fn unwritable(intent: &Intent<'_>) -> Option<Finding> {
+    let definition = &intent.detail.inactive_xml;
+    if definition.is_empty() {
+        return None;
+    }
+    let error = definition::rewrite(definition, &intent.rewrite).err()?;
+    let remedy = match &error {
+        DefinitionError::Twice { .. } => "give each a name or address of its own (`virsh edit`)",
+        _ => "look at it with `virsh dumpxml`",
+    };
+    Some(blocked(
+        intent.name,
+        "definition",
+        Some(intent.way.from),
+        format!("its definition cannot be rewritten: {error}"),
+        remedy,
+    ))
 }
 
 /// Interfaces of a VM that stays on its host and that the manifest wants on another network: only a move rewrites

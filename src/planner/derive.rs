@@ -339,7 +339,7 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
 fn thin<'i>(intent: &'i Intent<'_>) -> impl Iterator<Item = (&'i VolumeRef, &'i VolumeRef)> {
     intent.disks.iter().filter_map(|disk| match &disk.carry {
         Carry::Thin { base_from, base_to } => Some((base_from, base_to)),
-        Carry::Stays | Carry::Copy | Carry::Media => None,
+        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
     })
 }
 

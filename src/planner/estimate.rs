@@ -1,14 +1,12 @@
 //! Forecasts. They rest on what was read and on the manifest's rate; a forecast never decides what is done.
 
 use crate::model::{Bytes, BytesPerSecond, Millis};
-use crate::plan::{Action, Forecast};
+use crate::plan::{Action, DiskPlacement, Forecast};
 
 use super::intent::Intent;
 use super::limits;
 use super::place::copied_bytes;
 
-/// The rate that is assumed where the manifest names none: what a link of 1 Gbit/s carries.
-const RATE_ASSUMED: BytesPerSecond = BytesPerSecond(117_000_000);
 /// A call or a few of them.
 const CALLS: Millis = Millis(100);
 /// Setting up and ending a migration.
@@ -20,7 +18,7 @@ const START: Millis = Millis::from_secs(1);
 
 /// The rate at which an act of this move carries bytes.
 fn rate(intent: &Intent<'_>, action: &Action) -> BytesPerSecond {
-    limits::rate(intent, action).unwrap_or(RATE_ASSUMED)
+    limits::rate(intent, action).unwrap_or_else(|| intent.settings.rate())
 }
 
 fn carried(intent: &Intent<'_>, action: &Action, bytes: Bytes, overhead: Millis) -> Forecast {
@@ -55,6 +53,16 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
         ),
         Action::CopyVolume { .. } | Action::BlockCopy { .. } => {
             carried(intent, action, size, CALLS)
+        }
+        // On one host, and what is carried of it is counted when it is.
+        Action::CompactVolume { spec, .. } => {
+            let passing = |disk: &DiskPlacement| disk.carry.via() == Some(&spec.at);
+            let written = carried(intent, action, size, CALLS);
+            let counts = !intent.disks.iter().any(passing);
+            Forecast {
+                bytes: if counts { size } else { Bytes::ZERO },
+                ..written
+            }
         }
         // Both ends are read through this process.
         Action::VerifyVolume { .. } => {

@@ -5,15 +5,18 @@
 //! 2. `settle` and `recover`: what an earlier apply left unfinished, and the one safe way out of it.
 //! 3. `place`: where each disk goes.
 //! 4. `choose`: the rules are heard, and the method follows from what they refuse.
-//! 5. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
-//! 6. `schedule`: when each step can start so that every host and pool has room at every moment.
-//! 7. `assemble`: the plan, with an edge for each reason to wait.
-//! 8. `timing`: what determined each start, the critical path, and the least time that any order would need.
+//! 5. `compact`: which images are written anew, without what reads as zeros, before they are carried.
+//! 6. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
+//! 7. `schedule`: when each step can start so that every host and pool has room at every moment.
+//! 8. `assemble`: the plan, with an edge for each reason to wait.
+//! 9. `timing`: what determined each start, the critical path, and the least time that any order would need.
 
 mod acts;
 mod alternatives;
+mod ask;
 mod assemble;
 mod choose;
+mod compact;
 mod derive;
 mod difference;
 mod estimate;
@@ -25,12 +28,15 @@ mod recover;
 mod room;
 mod schedule;
 mod settle;
+pub mod solver;
 mod stocks;
 mod storages;
 mod timing;
 mod waits;
 
 use std::collections::BTreeSet;
+
+pub use ask::{demands, monitors, questions, unlisted};
 
 use crate::desired::Desired;
 use intent::Intent;
@@ -40,21 +46,31 @@ use crate::observed::{Observed, Reading};
 use crate::plan::{Change, Finding, Plan, Severity};
 use crate::rules;
 
-/// The VMs that must be looked into before a plan can be made, given a reading without their XML.
+/// The VMs that must be looked into before a plan can be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// About these everything must be known.
+    pub closely: BTreeSet<VmName>,
+    /// Of these only their disks and interfaces.
+    pub beside: BTreeSet<VmName>,
+}
+
+/// Finds them in a reading without XML.
 ///
-/// Every VM of the manifest is among them: only its metadata tells whether an earlier apply left its move unfinished.
-/// So is every VM on a host that takes part in a move: it may share a volume with one that moves, stand on the same
-/// base, or have the same address. All this is asked again, of every host, before anything is deleted.
+/// Every VM of the manifest is looked into closely: only its metadata tells whether an earlier apply left its move
+/// unfinished. Every other VM on a host that takes part in a move stands beside: it may share a volume with one that
+/// moves, stand on the same base, or have the same MAC address. All this is asked again, of every host, before anything
+/// is deleted.
 #[must_use]
-pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
-    let mut named = BTreeSet::new();
+pub fn needs(desired: &Desired, observed: &Observed) -> Needed {
+    let mut closely = BTreeSet::new();
     let mut taking_part = BTreeSet::new();
     for (name, host) in observed.reached() {
         for vm in host.vms.keys() {
             let Some(wanted) = desired.vms.get(vm) else {
                 continue;
             };
-            named.insert(vm.clone());
+            closely.insert(vm.clone());
             if wanted.host != *name || !wanted.disks.is_empty() {
                 taking_part.extend([name, &wanted.host]);
             }
@@ -63,36 +79,11 @@ pub fn needs(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
     let hosts = taking_part
         .into_iter()
         .filter_map(|name| observed.host(name));
-    named.extend(hosts.flat_map(|host| host.vms.keys().cloned()));
-    named
-}
-
-/// The VMs that shall be on another host than where they were seen, each with that host: what the hosts must be asked
-/// about before a plan can be made, given a reading without XML.
-#[must_use]
-pub fn questions(desired: &Desired, observed: &Observed) -> Vec<(VmName, HostName)> {
-    let mut elsewhere = BTreeSet::new();
-    for (host, reading) in observed.reached() {
-        let away = |vm: &&VmName| {
-            desired
-                .vms
-                .get(*vm)
-                .is_some_and(|wanted| wanted.host != *host)
-        };
-        elsewhere.extend(reading.vms.keys().filter(away));
-    }
-    let mut all = demands(desired);
-    all.retain(|(vm, _)| elsewhere.contains(vm));
-    all
-}
-
-/// Every VM of the manifest with the host where it shall be.
-#[must_use]
-pub fn demands(desired: &Desired) -> Vec<(VmName, HostName)> {
-    let wanted = desired.vms.iter();
-    wanted
-        .map(|(name, vm)| (name.clone(), vm.host.clone()))
-        .collect()
+    let beside = hosts
+        .flat_map(|host| host.vms.keys().cloned())
+        .filter(|vm| !closely.contains(vm))
+        .collect();
+    Needed { closely, beside }
 }
 
 /// Makes the plan that brings the hosts from what was observed to what is desired.

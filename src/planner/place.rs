@@ -16,6 +16,8 @@ pub(super) struct Way<'a> {
     pub(super) wanted: &'a desired::Vm,
     pub(super) from: &'a HostName,
     pub(super) to: &'a HostName,
+    /// Whether linked clones whose disks move become volumes of their own.
+    pub(super) flatten: bool,
 }
 
 impl Way<'_> {
@@ -58,6 +60,7 @@ impl Way<'_> {
 
     fn carry(&self, disk: &Disk, from_pool: &PoolName, to_pool: &PoolName) -> Carry {
         let base = disk.backing.first().and_then(|base| base.volume.clone());
+        let base = base.filter(|_| !self.flatten);
         let Some((base_pool, volume)) = base else {
             return Carry::Copy;
         };
@@ -99,6 +102,7 @@ impl Way<'_> {
             format: disk.format.clone(),
             capacity: disk.capacity.unwrap_or_default(),
             allocation: disk.allocation.unwrap_or_default(),
+            below: None,
         };
         let media = matches!(disk.device, DiskDevice::Cdrom | DiskDevice::Floppy) || disk.readonly;
         let Some((pool, volume)) = &disk.volume else {
@@ -123,6 +127,8 @@ impl Way<'_> {
         } else {
             self.carry(disk, pool, &to_pool)
         };
+        let is_flattened = placement.carry == Carry::Copy && !disk.backing.is_empty();
+        placement.below = is_flattened.then(|| data_below(disk));
         placement.to_path = self.path(&to).filter(|_| placement.carry != Carry::Media);
         placement.from = Some(at(self.from, pool, volume));
         placement.to = Some(to);
@@ -179,7 +185,7 @@ impl Way<'_> {
                     first.0 = path;
                 }
             }
-            Carry::Copy => layers.clear(),
+            Carry::Copy | Carry::Compact { .. } => layers.clear(),
             Carry::Stays | Carry::Media => {}
         }
         layers
@@ -233,8 +239,14 @@ pub(super) fn copied_bytes(disks: &[DiskPlacement]) -> Bytes {
     disks
         .iter()
         .filter(|disk| disk.carry.is_copied())
-        .map(|disk| disk.allocation)
+        .map(DiskPlacement::data)
         .sum()
+}
+
+/// What the images below a disk occupy, as far as the reading knows.
+fn data_below(disk: &Disk) -> Bytes {
+    let layers = disk.backing.iter();
+    layers.filter_map(|layer| layer.allocation).sum()
 }
 
 /// The detail of a VM; `None` when the reading did not look into it.

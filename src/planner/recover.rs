@@ -288,6 +288,12 @@ impl<'a> Record<'a, '_> {
             .collect()
     }
 
+    /// What was made at the source to be carried in place of its volumes, and is still there.
+    fn temporaries(&self) -> impl Iterator<Item = VolumeRef> {
+        let all = at(self.source, &self.mark.temporary_volumes).into_iter();
+        all.filter(|volume| self.exists(volume))
+    }
+
     fn forward(&self, here: Option<&'a Vm>, there: &'a Vm) -> Remains<'a> {
         let mut prelude = Vec::new();
         let starts = self.mark.was_active && !there.power.is_active();
@@ -305,6 +311,7 @@ impl<'a> Record<'a, '_> {
                 kept_by: self.destination.clone(),
             });
         }
+        prelude.extend(self.temporaries().map(|volume| discard(&volume)));
         prelude.extend(self.remove_originals());
         prelude.push(Action::Unmark {
             host: self.destination.clone(),
@@ -343,11 +350,11 @@ impl<'a> Record<'a, '_> {
             });
         }
         let mut discarded = BTreeSet::new();
-        for volume in at(self.destination, &self.mark.created_volumes) {
-            if self.exists(&volume) {
-                prelude.push(discard(&volume));
-                discarded.insert(volume);
-            }
+        let created = at(self.destination, &self.mark.created_volumes).into_iter();
+        let created = created.filter(|volume| self.exists(volume));
+        for volume in created.chain(self.temporaries()) {
+            prelude.push(discard(&volume));
+            discarded.insert(volume);
         }
         let bases = at(self.destination, &self.mark.created_bases);
         let stale_bases = bases

@@ -47,6 +47,10 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
             let bytes = pools.entry(pool(&intent.way, to)).or_default();
             *bytes = bytes.saturating_add(occupied(intent, disk).0);
         }
+        if let Some(via) = disk.carry.via() {
+            let bytes = pools.entry(pool(&intent.way, via)).or_default();
+            *bytes = bytes.saturating_add(disk.data().0);
+        }
     }
     // What an earlier apply wrote there goes first, and its room is this move's.
     for (resource, bytes) in discarded(intent) {
@@ -79,9 +83,9 @@ fn runs_or_stays(intent: &Intent<'_>) -> bool {
 fn occupied(intent: &Intent<'_>, disk: &DiskPlacement) -> Bytes {
     let by_qemu = intent.transfer != Transfer::Stream;
     if by_qemu && disk.format == VolumeFormat::Raw {
-        disk.capacity.max(disk.allocation)
+        disk.capacity.max(disk.data())
     } else {
-        disk.allocation
+        disk.data()
     }
 }
 
@@ -124,8 +128,12 @@ pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)
             at,
             replaced_by: None,
             ..
-        } if intent.disks.iter().any(|disk| disk.to.as_ref() == Some(at)) => Vec::new(),
+        } if intent.disks.iter().any(|disk| makes(disk, at)) => Vec::new(),
         Action::DeleteVolume { at, .. } => {
+            let passes = |disk: &&DiskPlacement| disk.carry.via() == Some(at);
+            if let Some(disk) = intent.disks.iter().find(passes) {
+                return vec![(pool(&intent.way, at), disk.data().0)];
+            }
             let of_volume =
                 |disk: &&DiskPlacement| disk.carry.is_copied() && disk.from.as_ref() == Some(at);
             let placed = intent
@@ -144,6 +152,11 @@ pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)
         Action::Unmark { host, .. } if host == intent.way.to => places(intent, intent.way.from),
         _ => Vec::new(),
     }
+}
+
+/// Whether the move makes this volume for the disk.
+fn makes(disk: &DiskPlacement, at: &VolumeRef) -> bool {
+    disk.to.as_ref() == Some(at) || disk.carry.via() == Some(at)
 }
 
 /// Whether a VM's memory counts as taken on the host: it is active there, or an earlier apply shut it down there and

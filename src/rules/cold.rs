@@ -6,11 +6,12 @@ use crate::desired::{Method, OnShutdownTimeout, OnStall};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "convergence",
-        title: "a live migration that does not converge ends in a reboot",
+        title: "a live migration may not converge, or ends in a reboot",
         effects: &[Effect::Note],
         why: "A guest that changes its memory faster than it can be carried never comes over. What happens then is what \
-              `on_stall` says, in its order; here it says `cold`, which shuts the guest down.",
-        remedy: "Write `abort` in place of `cold` where the guest must not be rebooted, or add `post-copy` before it.",
+              `on_stall` says, in its order; where it says `cold`, the guest is shut down. How fast a guest changes its \
+              memory is known where somebody had it measured (`virsh domdirtyrate-calc`).",
+        remedy: "Allow more `bandwidth`, add `post-copy`, or write `abort` in place of `cold` where the guest must not be rebooted.",
         source: "QEMU, migration; VMmanager 6",
         judge: convergence,
     },
@@ -30,18 +31,30 @@ fn may_be_shut_down(case: &Case<'_>) -> bool {
 }
 
 fn convergence(case: &Case<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let rate = case.settings.rate();
+    let dirtied = case.detail.dirty_rate.filter(|dirtied| *dirtied >= rate);
+    if let Some(dirtied) = dirtied.filter(|_| case.may_go_live()) {
+        let message = format!(
+            "its guest changed {dirtied} of memory when that was measured, and {rate} are carried: a live migration may not converge"
+        );
+        let remedy = "allow more `bandwidth`, or let `on_stall` say `post-copy` or `cold`";
+        let verdict = Verdict::new("convergence", Effect::Note, case.from, message, remedy);
+        verdicts.push(verdict.only(When::Live));
+    }
     let ends_cold = case.settings.on_stall.contains(&OnStall::Cold);
     if !may_be_shut_down(case) || !ends_cold || case.method != Method::Auto {
-        return Vec::new();
+        return verdicts;
     }
-    vec![Verdict::new(
+    verdicts.push(Verdict::new(
         "convergence",
         Effect::Note,
         case.from,
         "if its live migration does not converge, it is shut down and moved cold: the guest reboots".to_owned(),
         "write `abort` in place of `cold` in `on_stall` if it must not be rebooted",
     )
-    .only(When::Live)]
+    .only(When::Live));
+    verdicts
 }
 
 fn shutdown(case: &Case<'_>) -> Vec<Verdict> {

@@ -1,8 +1,9 @@
 //! Rules about the processor that the guest sees.
 
 use super::case::{Case, Effect, Rule, Verdict, When};
-use crate::model::CpuMode;
-use crate::observed::{CpuFit, FeaturePolicy, Fit};
+use super::live::version;
+use crate::model::{CpuMode, HostName};
+use crate::observed::{CpuFit, FeaturePolicy, Fit, Host};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -26,10 +27,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         code: "nested",
         title: "the guest can run guests of its own",
-        effects: &[Effect::Risk],
-        why: "A guest that runs guests of its own can be migrated on Intel from Linux 5.3 and QEMU 4.2 on; on AMD what happens is undefined while one runs.",
+        effects: &[Effect::Risk, Effect::RefusesLive],
+        why: "A guest that runs guests of its own can be migrated on Intel from Linux 5.3 and QEMU 4.2 on; on AMD what happens is undefined while one runs. An older QEMU leaves out what the processor knows of such guests, so one on either host refuses live migration. Two things cannot be known beforehand: which kernel a host has, for which libvirt has no call, and whether the guest runs guests of its own just now.",
         remedy: "Take vmx or svm out of its CPU, or move it cold.",
-        source: "VMmanager 6, live migration; Linux, running-nested-guests.rst",
+        source: "VMmanager 6, live migration; Linux, running-nested-guests.rst; QEMU, vmstate_nested_state",
         judge: nested,
     },
     Rule {
@@ -40,6 +41,15 @@ pub(super) const RULES: &[Rule] = &[
         remedy: "Add `<timer name='tsc' frequency='...'/>` to its clock, or take invtsc out of its CPU.",
         source: "libvirt, qemuMigrationSrcIsAllowed",
         judge: invtsc,
+    },
+    Rule {
+        code: "tsc-frequency",
+        title: "the destination cannot give the guest its clock rate",
+        effects: &[Effect::Blocks],
+        why: "Where the definition names the rate of the TSC, the destination's must be the same within 250 parts of a million, or its processors must be able to scale it. libvirt refuses to start the VM otherwise.",
+        remedy: "Choose a host whose processors have that rate or can scale it, or leave the frequency out and move the VM cold.",
+        source: "libvirt, qemuProcessStartValidateTSC",
+        judge: tsc_frequency,
     },
     Rule {
         code: "time-jump",
@@ -165,16 +175,61 @@ fn nested(case: &Case<'_>) -> Vec<Verdict> {
     else {
         return Vec::new();
     };
-    vec![
-        Verdict::new(
+    let message = format!(
+        "its CPU has {feature}, so it can run guests of its own, which a live migration may break"
+    );
+    let remedy = format!("disable {feature} in its <cpu>, or move it cold");
+    let ends = [(case.from, case.source), (case.to, case.destination)];
+    // 0: a driver that does not say.
+    let bad = |(_, host): &(&HostName, &Host)| (1..SAVES_NESTED).contains(&host.hypervisor_version);
+    if let Some((host, old)) = ends.into_iter().find(bad) {
+        let found = version(old.hypervisor_version);
+        let message = format!("{message}: QEMU {found} on {host} does not carry them over");
+        return vec![Verdict::new(
             "nested",
-            Effect::Risk,
-            case.from,
-            format!("its CPU has {feature}, so it can run guests of its own, which a live migration may break"),
-            format!("disable {feature} in its <cpu>, or move it cold"),
-        )
-        .only(When::Live),
-    ]
+            Effect::RefusesLive,
+            host,
+            message,
+            remedy,
+        )];
+    }
+    vec![Verdict::new("nested", Effect::Risk, case.from, message, remedy).only(When::Live)]
+}
+
+/// QEMU carries over what the processor knows of guests of the guest from here on, with a kernel that tells it.
+const SAVES_NESTED: u64 = 4_002_000;
+
+/// How far the host's rate may be from the guest's, in parts of a million (`TSC_TOLERANCE` of libvirt).
+const TSC_TOLERANCE: u64 = 250;
+
+fn tsc_frequency(case: &Case<'_>) -> Vec<Verdict> {
+    let needs = if case.may_go_live() {
+        &case.detail.needs
+    } else {
+        case.detail.needs_at_start()
+    };
+    let (Some(wanted), Some(tsc)) = (needs.tsc_frequency, case.destination.offers.tsc) else {
+        return Vec::new();
+    };
+    let tolerance = u128::from(tsc.frequency) * u128::from(TSC_TOLERANCE) / 1_000_000;
+    let fits = u128::from(tsc.frequency.abs_diff(wanted)) <= tolerance;
+    // Where libvirt does not know whether it scales, QEMU tries.
+    if !case.changes_host() || fits || tsc.scaling != Some(false) {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "tsc-frequency",
+        Effect::Blocks,
+        case.to,
+        format!(
+            "its clock counts {wanted} Hz, and {} counts {} Hz and cannot scale",
+            case.to, tsc.frequency
+        ),
+        format!(
+            "choose a host other than {}, or change the TSC frequency in its <clock>",
+            case.to
+        ),
+    )]
 }
 
 fn invtsc(case: &Case<'_>) -> Vec<Verdict> {

@@ -137,11 +137,9 @@ fn is_media(disk: &Disk) -> bool {
 }
 
 fn foreign_path(case: &Case<'_>) -> Vec<Verdict> {
-    if !case.changes_host() {
-        return Vec::new();
-    }
     let foreign = |disk: &Disk| {
-        let local = ["file", "block", "dir", "nvme"].contains(&disk.source_kind.as_str());
+        // Every host reaches a server alike; any other source may be one that this program does not know.
+        let local = case.changes_host() && disk.source_kind != "network";
         let path = disk
             .path
             .as_ref()
@@ -164,6 +162,12 @@ fn foreign_path(case: &Case<'_>) -> Vec<Verdict> {
     let foreign_base = |disk: &Disk| {
         let base = disk.backing.first().filter(|base| base.volume.is_none())?;
         disk.volume.as_ref()?;
+        // Without the change of a host, what does not move is no business of this one.
+        let copied =
+            |placed: &&DiskPlacement| placed.target == disk.target && placed.carry.is_copied();
+        if !case.changes_host() && !case.disks.iter().any(|placed| copied(&placed)) {
+            return None;
+        }
         Some(Verdict::new(
             "foreign-path",
             Effect::Blocks,
@@ -198,7 +202,18 @@ fn local_media(case: &Case<'_>) -> Vec<Verdict> {
         is_media(disk) && placed.is_none_or(|placed| placed.carry == Carry::Media)
     };
     let media = case.detail.disks.iter().filter(carried).filter_map(|disk| {
-        let path = disk.path.as_ref().filter(|path| path.starts_with('/') && !known(path))?;
+        if disk.source_kind == "network" {
+            return None;
+        }
+        let named = |(pool, volume): &(PoolName, VolumeName)| {
+            let there = case.destination.pools.get(pool);
+            let there = there.is_some_and(|pool| pool.volumes.contains_key(volume));
+            (!there).then(|| format!("volume {volume} of pool {pool}"))
+        };
+        let path = match &disk.path {
+            Some(path) => (!known(path)).then(|| path.clone()),
+            None => disk.volume.as_ref().and_then(named),
+        }?;
         Some(Verdict::new(
             "local-media",
             Effect::Blocks,

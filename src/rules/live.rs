@@ -86,7 +86,7 @@ fn linked_clone(case: &Case<'_>) -> Vec<Verdict> {
     )]
 }
 
-fn version(number: u64) -> String {
+pub(super) fn version(number: u64) -> String {
     format!(
         "{}.{}.{}",
         number / 1_000_000,

@@ -3,10 +3,16 @@
 //! A rule is a pure function of one [`Case`]: a VM, where it is, where it shall be, and where its disks go. It says
 //! what was seen on which host, what is needed, and what to do about it. Rules know nothing of steps or of order;
 //! room over time is the schedule's matter.
+//!
+//! [`checks`] lists what libvirt itself checks before a migration, with the rules that know of it beforehand or the
+//! reason why none can.
 
+mod arrival;
 mod case;
+mod checks;
 mod cluster;
 mod cold;
+mod compact;
 mod copy;
 mod cpu;
 mod demands;
@@ -16,14 +22,19 @@ mod live;
 mod network;
 mod planned;
 mod pool;
+mod qemu;
+mod settings;
 mod shared;
 mod vm;
 
 use crate::desired::Profile;
 
 pub use case::{Case, Effect, Rule, Verdict, When};
+pub use checks::{Check, Phase, checks};
+pub use compact::is_shrunk;
 pub use host::same_host_twice;
 pub use network::{NetworkFault, connection};
+pub use settings::leads_to_itself;
 
 /// Every rule, in the order in which their verdicts are shown.
 #[must_use]
@@ -37,10 +48,14 @@ pub fn catalogue() -> Vec<Rule> {
         disk::RULES,
         network::RULES,
         live::RULES,
+        settings::RULES,
+        qemu::RULES,
         cpu::RULES,
         demands::RULES,
+        arrival::RULES,
         shared::RULES,
         copy::RULES,
+        compact::RULES,
         cold::RULES,
     ];
     families.concat()

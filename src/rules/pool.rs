@@ -46,7 +46,7 @@ fn pools_needed<'a>(case: &'a Case<'_>) -> Vec<(&'a DiskPlacement, &'a VolumeRef
     {
         let bases = match &disk.carry {
             Carry::Thin { base_to, .. } => Some(base_to),
-            Carry::Stays | Carry::Copy | Carry::Media => None,
+            Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
         };
         for at in disk.to.iter().chain(bases) {
             if at.host == *case.to && !seen.contains(&&at.pool) {

@@ -121,6 +121,19 @@ fn shared_differs(case: &Case<'_>) -> Vec<Verdict> {
             ));
         }
         let Some(there) = case.observed.volume(to) else {
+            if pools.1.refreshed {
+                let message = format!(
+                    "disk {} is said to be on shared storage, and {to} is not there",
+                    disk.target
+                );
+                return Some(Verdict::new(
+                    "shared-differs",
+                    Effect::Blocks,
+                    case.to,
+                    message,
+                    remedy,
+                ));
+            }
             let message = format!(
                 "disk {} is said to be on shared storage, and {} does not list it (its pool may not have been refreshed)",
                 disk.target, case.to

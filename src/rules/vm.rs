@@ -50,6 +50,15 @@ pub(super) const RULES: &[Rule] = &[
         judge: crashed,
     },
     Rule {
+        code: "asleep",
+        title: "the guest sleeps",
+        effects: &[Effect::Blocks],
+        why: "A guest in power management suspend neither runs nor hears that it is to shut down. libvirt neither pauses nor resumes it, and does not carry over that it sleeps: at its destination it would stand still or be woken up.",
+        remedy: "Wake it up (`virsh dompmwakeup`).",
+        source: "libvirt, virDomainSuspend, virDomainResume and virDomainPMWakeup",
+        judge: asleep,
+    },
+    Rule {
         code: "io-error",
         title: "the guest is paused because of an I/O error",
         effects: &[Effect::Blocks],
@@ -173,6 +182,22 @@ fn crashed(case: &Case<'_>) -> Vec<Verdict> {
             "look at it, then `virsh destroy {}` or `virsh reset`",
             case.name
         ),
+    )]
+}
+
+/// Whether a guest sleeps counts where it leaves its host or is shut down; a disk is copied under it as under any other.
+fn asleep(case: &Case<'_>) -> Vec<Verdict> {
+    let power = &case.vm.power;
+    let sleeps = power.state == RunState::Paused && power.reason == "power management";
+    if !sleeps || !case.changes_host() {
+        return Vec::new();
+    }
+    vec![Verdict::new(
+        "asleep",
+        Effect::Blocks,
+        case.from,
+        format!("its guest sleeps on {} (power management)", case.from),
+        format!("wake it up with `virsh dompmwakeup {}`", case.name),
     )]
 }
 

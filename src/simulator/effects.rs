@@ -1,7 +1,7 @@
 //! Each action on the state: what it demands, what it does while it runs, at its end, and when it breaks off.
 
 use super::migrate::Migration;
-use super::vms::{power, set_complete};
+use super::vms::{power, set_complete, turn_off, turn_on};
 use super::world::{Refusal, World};
 use crate::desired::Driver;
 use crate::hypervisor::Outcome;
@@ -60,6 +60,7 @@ pub(super) fn vm_of(action: &Action) -> Option<&VmName> {
         | Action::AwaitMigration { vm, .. } => Some(vm),
         Action::CreateVolume { .. }
         | Action::CopyVolume { .. }
+        | Action::CompactVolume { .. }
         | Action::VerifyVolume { .. }
         | Action::DeleteVolume { .. } => None,
     }
@@ -122,6 +123,7 @@ impl World {
             Action::Unmark { host, vm } => self.check_mark(host, vm),
             Action::CreateVolume { spec } => self.check_create(spec),
             Action::CopyVolume { from, spec, .. } => self.check_copy(from, spec),
+            Action::CompactVolume { from, spec } => self.check_compact(from, spec),
             Action::VerifyVolume { from, to, .. } => self.check_same(from, to),
             Action::DeleteVolume {
                 at,
@@ -223,19 +225,18 @@ impl World {
             | Action::VerifyVolume {
                 from, bandwidth, ..
             } => transfer(volume(from), *bandwidth),
+            Action::CompactVolume { from, .. } => transfer(self.chain_bytes(from), None),
             Action::BlockCopy {
                 host,
                 vm,
                 disk,
+                shallow,
                 bandwidth,
                 ..
             } => {
                 let path = self.disk_path(host, vm, disk).ok();
-                let found = path.and_then(|path| self.volume_of(host, &path));
-                transfer(
-                    found.map_or(Bytes::ZERO, super::volumes::allocation),
-                    *bandwidth,
-                )
+                let bytes = path.map(|path| self.copy_bytes(host, &path, *shallow));
+                transfer(bytes.unwrap_or_default(), *bandwidth)
             }
             Action::MigrateLive { options, .. } | Action::MigratePaused { options, .. } => {
                 let bytes = migration_of(action)
@@ -259,13 +260,18 @@ impl World {
                 self.begin_copy(from, spec);
                 Ok(())
             }
+            Action::CompactVolume { from, spec } => {
+                self.begin_compact(from, spec);
+                Ok(())
+            }
             Action::BlockCopy {
                 host,
                 vm,
                 disk,
                 path,
+                shallow,
                 ..
-            } => self.begin_block_copy(host, vm, disk, path),
+            } => self.begin_block_copy(host, vm, disk, path, *shallow),
             _ => migration_of(action).map_or(Ok(()), |migration| self.begin_migration(migration)),
         }
     }
@@ -281,15 +287,24 @@ impl World {
         let carried = |bytes| Outcome {
             bytes,
             downtime: None,
+            ..Outcome::default()
         };
         if let Some(migration) = migration_of(action) {
             let bytes = self.finish_migration(migration)?;
             let downtime = migration.live.then_some(timing.switch);
-            return Ok(Outcome { bytes, downtime });
+            return Ok(Outcome {
+                bytes,
+                downtime,
+                ..Outcome::default()
+            });
         }
         match action {
             Action::CopyVolume { from, spec, .. } => {
                 return Ok(carried(self.finish_copy(from, spec)?));
+            }
+            Action::CompactVolume { from, spec } => {
+                self.finish_compact(from, spec)?;
+                return Ok(Outcome::default());
             }
             Action::BlockCopy {
                 host,
@@ -349,13 +364,13 @@ impl World {
             Action::Start { host, vm, .. } => self.run(host, vm, "booted")?,
             Action::Resume { host, vm, .. } => self.run(host, vm, "unpaused")?,
             Action::Destroy { host, vm, .. } => {
-                self.vm_mut(host, vm)?.power = power(RunState::ShutOff, "destroyed");
-                self.detail_mut(host, vm)?.live_xml = None;
+                turn_off(self.vm_mut(host, vm)?, "destroyed");
             }
             Action::Undefine { host, vm, .. } => self.undefine(host, vm),
             // These need nothing but the check, or are no single call.
             Action::VerifyVolume { .. }
             | Action::CopyVolume { .. }
+            | Action::CompactVolume { .. }
             | Action::BlockCopy { .. }
             | Action::MigrateLive { .. }
             | Action::MigratePaused { .. }
@@ -368,7 +383,9 @@ impl World {
     /// that is there to do so.
     pub(super) fn break_off(&mut self, action: &Action, cleanly: bool) {
         match action {
-            Action::CopyVolume { spec, .. } if cleanly => self.delete(&spec.at),
+            Action::CopyVolume { spec, .. } | Action::CompactVolume { spec, .. } if cleanly => {
+                self.delete(&spec.at);
+            }
             Action::BlockCopy { host, vm, .. } => {
                 if let Ok(detail) = self.detail_mut(host, vm) {
                     detail.job = None;
@@ -432,11 +449,7 @@ impl World {
                 if self.finish_migration(migration).is_ok()
                     && let (Ok(mut source), Some(state)) = (source, self.hosts.get_mut(from))
                 {
-                    source.power = power(RunState::ShutOff, "migrated");
-                    if let Some(detail) = &mut source.detail {
-                        detail.job = None;
-                        detail.live_xml = None;
-                    }
+                    turn_off(&mut source, "migrated");
                     state.vms.insert(vm.clone(), source);
                 }
             }
@@ -444,7 +457,7 @@ impl World {
             (false, 0) => {
                 self.break_off(action, false);
                 if let Ok(source) = self.vm_mut(from, vm) {
-                    source.power = power(RunState::Paused, "starting up");
+                    turn_on(source, RunState::Paused, "starting up");
                 }
             }
             // It has arrived paused and was not ended there.
@@ -452,7 +465,7 @@ impl World {
                 if self.finish_migration(migration).is_ok()
                     && let Ok(arrived) = self.vm_mut(to, vm)
                 {
-                    arrived.power = power(RunState::Paused, "user");
+                    turn_on(arrived, RunState::Paused, "user");
                 }
             }
             _ => self.break_off(action, false),

@@ -80,7 +80,11 @@ impl Faults {
 
     /// The fault that strikes this action at its n-th try, if any.
     pub(super) fn strike(&self, action: &Action, attempt: u32) -> Option<Fault> {
-        let text = action.to_string();
+        self.strike_words(&action.to_string(), attempt)
+    }
+
+    /// The same for a call that these words name.
+    pub(super) fn strike_words(&self, text: &str, attempt: u32) -> Option<Fault> {
         let draw = |what: &str| number(self.seed, &format!("{what} {text}"), attempt);
         if self.kinds.is_empty() || draw("whether") % 1000 >= self.chance {
             return None;

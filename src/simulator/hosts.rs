@@ -10,6 +10,7 @@ use super::invariants::{Breach, Invariants};
 use super::reading;
 use super::world::World;
 use crate::hypervisor::{Cancel, Hypervisor, ObserveRequest, Outcome, Progress, StepError, Watch};
+use crate::lock::HeldLock;
 use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName, VolumeRef};
 use crate::observed::{Observed, Reading};
 use crate::plan::Action;
@@ -24,18 +25,29 @@ pub struct Simulator {
     state: Mutex<State>,
 }
 
+/// The lock on each machine, by its UUID, or its name where it has none.
+pub(super) type HostLocks = BTreeMap<String, KeptLock>;
+
+/// A lock, and whether somebody has claimed it.
 #[derive(Debug)]
-struct State {
-    world: World,
+pub(super) struct KeptLock {
+    pub(super) lock: HeldLock,
+    pub(super) is_claimed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) world: World,
     invariants: Invariants,
     breaches: BTreeSet<Breach>,
-    faults: Faults,
-    attempts: BTreeMap<String, u32>,
-    struck: Vec<String>,
+    pub(super) faults: Faults,
+    pub(super) attempts: BTreeMap<String, u32>,
+    pub(super) struck: Vec<String>,
     /// Whether the process that uses the hosts has died.
-    dead: bool,
+    pub(super) dead: bool,
     /// Hosts that do not answer.
-    gone: BTreeSet<HostName>,
+    pub(super) gone: BTreeSet<HostName>,
+    pub(super) locks: HostLocks,
     /// VMs that an action has named.
     named: BTreeSet<VmName>,
 }
@@ -76,6 +88,7 @@ impl Simulator {
                 struck: Vec::new(),
                 dead: false,
                 gone: BTreeSet::new(),
+                locks: HostLocks::new(),
                 named: BTreeSet::new(),
             }),
         }
@@ -166,7 +179,7 @@ impl Simulator {
         self.state().struck.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -273,8 +286,12 @@ impl State {
         let named = self.named.clone();
         self.world.guests_write(&named);
         let result = self.world.finish(action, timing, notes);
-        if let (Ok(_), Action::CreateVolume { spec } | Action::CopyVolume { spec, .. }) =
-            (&result, action)
+        if let (
+            Ok(_),
+            Action::CreateVolume { spec }
+            | Action::CopyVolume { spec, .. }
+            | Action::CompactVolume { spec, .. },
+        ) = (&result, action)
         {
             let place = self.world.place_at(&spec.at);
             self.invariants.made(place);
@@ -287,7 +304,7 @@ impl State {
     }
 
     fn break_off(&mut self, action: &Action, stop: impl FnOnce(&mut World)) {
-        if let Action::CopyVolume { spec, .. } = action {
+        if let Action::CopyVolume { spec, .. } | Action::CompactVolume { spec, .. } = action {
             let place = self.world.place_at(&spec.at);
             self.invariants.made(place);
         }
@@ -326,7 +343,7 @@ impl Hypervisor for Simulator {
                 .hosts
                 .insert(host.clone(), Reading::Unreachable { reason, after });
         }
-        reading::reduce(&mut observed, &request.depth);
+        reading::reduce(&mut observed, request);
         observed
     }
 

@@ -121,6 +121,8 @@ impl Invariants {
                     .source_volumes
                     .iter()
                     .map(|volume| (&mark.from, volume));
+                let passing = mark.temporary_volumes.iter();
+                let at_source = at_source.chain(passing.map(|volume| (&mark.from, volume)));
                 let made = mark.created_volumes.iter().chain(&mark.created_bases);
                 let made = made.map(|volume| (&mark.to, volume));
                 own.extend(

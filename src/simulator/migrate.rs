@@ -1,13 +1,12 @@
 //! What migrations and block copies demand and do.
 
 use super::images::Image;
-use super::vms::{check_host_fits, power};
+use super::vms::{check_host_fits, turn_off};
+use super::volumes::allocation;
 use super::world::{Refusal, World, find, is_local};
 use crate::definition::{DiskRewrite, Rewrite};
-use crate::model::{
-    Bytes, DiskDevice, DiskTarget, HostName, JobKind, RunState, VmName, VolumeFormat,
-};
-use crate::observed::Disk;
+use crate::model::{Bytes, DiskDevice, DiskTarget, HostName, JobKind, VmName, VolumeFormat};
+use crate::observed::{Disk, QemuAnswer};
 use crate::plan::{CopyMode, MigrationOptions};
 
 /// A migration, live or of a VM that is started paused for it.
@@ -26,6 +25,11 @@ struct Copied<'a> {
     disk: &'a Disk,
     path: &'a str,
     new_path: &'a str,
+}
+
+/// Whether copies stand on the bases of their originals.
+fn is_thin(options: &MigrationOptions) -> bool {
+    options.copy == CopyMode::Incremental
 }
 
 impl World {
@@ -52,6 +56,11 @@ impl World {
         }
         if let Some(device) = detail.host_devices.first() {
             return Err(format!("{vm} has a device of its host: {device}"));
+        }
+        if let Some(QemuAnswer::Answered { blockers, .. }) = &detail.qemu
+            && let Some(blocker) = blockers.first()
+        {
+            return Err(format!("QEMU does not migrate {vm}: {blocker}"));
         }
         for disk in &detail.disks {
             self.check_disk(migration, disk)?;
@@ -149,16 +158,17 @@ impl World {
             }
         }
         let room = self
-            .copy_bytes(from, path)
+            .copy_bytes(from, path, thin)
             .minus(target.map_or(Bytes::ZERO, |target| target.allocation));
         self.check_room(to, &pool, room)
     }
 
-    fn copy_bytes(&self, host: &HostName, path: &str) -> Bytes {
-        let detail = self
-            .volume_of(host, path)
-            .and_then(|volume| volume.detail.as_ref());
-        detail.map_or(Bytes::ZERO, |detail| detail.allocation)
+    /// What a copy carries: the image alone where its base stays below it, else all that it stands on besides.
+    pub(super) fn copy_bytes(&self, host: &HostName, path: &str, thin: bool) -> Bytes {
+        let of = |path: &str| self.volume_of(host, path).map_or(Bytes::ZERO, allocation);
+        let below = self.chain_below(host, path);
+        let layers = below.iter().filter(|_| !thin);
+        of(path).plus(layers.map(|(path, _)| of(path)).sum())
     }
 
     fn copied_paths(
@@ -206,7 +216,7 @@ impl World {
         let disks = self.copied_paths(from, vm, &options.disks, &options.rewrite);
         let disks: Bytes = disks
             .iter()
-            .map(|(path, _)| self.copy_bytes(from, path))
+            .map(|(path, _)| self.copy_bytes(from, path, is_thin(options)))
             .sum();
         if live { memory.plus(disks) } else { disks }
     }
@@ -223,14 +233,14 @@ impl World {
         self.detail_mut(from, vm)?.job = Some(JobKind::MigrationOut);
         self.reserved.insert((to.clone(), vm.clone()), memory);
         for (path, new_path) in self.copied_paths(from, vm, &options.disks, &options.rewrite) {
-            self.fill(from, &path, to, &new_path);
+            self.fill(from, &path, to, &new_path, is_thin(options));
         }
         Ok(())
     }
 
     /// A copy's target takes the room that it will need and holds nothing whole until the copy is complete.
-    fn fill(&mut self, from: &HostName, path: &str, to: &HostName, new_path: &str) {
-        let bytes = self.copy_bytes(from, path);
+    fn fill(&mut self, from: &HostName, path: &str, to: &HostName, new_path: &str, thin: bool) {
+        let bytes = self.copy_bytes(from, path, thin);
         if let Some((pool, name)) = self.hosts.get(to).and_then(|state| find(state, new_path)) {
             self.occupy(to, &pool, &name, bytes);
             let place = self.place(to, &pool, &name);
@@ -256,21 +266,23 @@ impl World {
         } = migration;
         let bytes = self.migration_bytes(migration);
         for (path, new_path) in self.copied_paths(from, vm, &options.disks, &options.rewrite) {
-            self.copy_view(
-                from,
-                &path,
-                to,
-                &new_path,
-                options.copy == CopyMode::Incremental,
-            );
+            self.copy_view(from, &path, to, &new_path, is_thin(options));
         }
         self.end_job(from, vm, to);
         let mut after = self.relocated(vm, from, to, &options.rewrite)?;
         after.persistent = true;
+        if let Some(detail) = &mut after.detail {
+            // Another QEMU runs it now.
+            detail.qemu = None;
+        }
         if live {
             "migrated".clone_into(&mut after.power.reason);
+            // It was measured by the QEMU that is gone.
+            if let Some(detail) = &mut after.detail {
+                detail.dirty_rate = None;
+            }
         } else {
-            after.power = power(RunState::ShutOff, "destroyed");
+            turn_off(&mut after, "destroyed");
         }
         self.undefine(from, vm);
         if let Some(state) = self.hosts.get_mut(to) {
@@ -319,6 +331,9 @@ impl World {
         if path == new_path {
             return Err(format!("disk {target} of {vm} is {path} already"));
         }
+        if self.copy_bytes(host, new_path, true) > Bytes::ZERO {
+            return Err(format!("{new_path} is not empty"));
+        }
         self.check_target(
             host,
             host,
@@ -337,10 +352,11 @@ impl World {
         vm: &VmName,
         target: &DiskTarget,
         new_path: &str,
+        shallow: bool,
     ) -> Result<(), Refusal> {
         let path = self.disk_path(host, vm, target)?;
         self.detail_mut(host, vm)?.job = Some(JobKind::Block);
-        self.fill(host, &path, host, new_path);
+        self.fill(host, &path, host, new_path, shallow);
         Ok(())
     }
 
@@ -353,7 +369,7 @@ impl World {
         shallow: bool,
     ) -> Result<Bytes, Refusal> {
         let path = self.disk_path(host, vm, target)?;
-        let bytes = self.copy_bytes(host, &path);
+        let bytes = self.copy_bytes(host, &path, shallow);
         self.copy_view(host, &path, host, new_path, shallow);
         self.detail_mut(host, vm)?.job = None;
         let new = DiskRewrite {
@@ -370,7 +386,7 @@ impl World {
     }
 
     /// The images below a volume, the nearest first.
-    fn chain_below(&self, host: &HostName, path: &str) -> Vec<(String, VolumeFormat)> {
+    pub(super) fn chain_below(&self, host: &HostName, path: &str) -> Vec<(String, VolumeFormat)> {
         let mut chain: Vec<(String, VolumeFormat)> = Vec::new();
         let below = |path: &str| self.volume_of(host, path)?.detail.as_ref()?.backing.clone();
         let mut next = below(path);

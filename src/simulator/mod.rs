@@ -20,6 +20,7 @@ mod faults;
 mod hosts;
 mod images;
 mod invariants;
+mod locks;
 mod migrate;
 mod reading;
 mod vms;

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::world::{World, find};
-use crate::hypervisor::Depth;
-use crate::model::VmName;
-use crate::observed::{FORMAT_VERSION, Host, Observed, Reading};
+use crate::hypervisor::{Depth, Look, ObserveRequest};
+use crate::observed::{FORMAT_VERSION, Host, Observed, Reading, VmDetail};
 
 /// Everything there is.
 pub(super) fn whole(world: &World, taken_at: u64) -> Observed {
@@ -24,25 +23,44 @@ pub(super) fn whole(world: &World, taken_at: u64) -> Observed {
     }
 }
 
-/// Leaves out what a reading of this depth would not have asked for.
-pub(super) fn reduce(observed: &mut Observed, depth: &Depth) {
-    let named = match depth {
-        Depth::Full => return,
-        Depth::Bulk => &BTreeSet::new(),
-        Depth::Named(vms) => vms,
-    };
+/// Leaves out what such a reading would not have asked for. The list of a simulated pool is always what is there.
+pub(super) fn reduce(observed: &mut Observed, request: &ObserveRequest) {
+    for (name, reading) in &mut observed.hosts {
+        if let Reading::Reached(host) = reading {
+            let anew = request.refresh.get(name);
+            for (pool, state) in &mut host.pools {
+                state.refreshed = state.active && anew.is_some_and(|anew| anew.contains(pool));
+            }
+            for (vm, state) in &mut host.vms {
+                let asked = state.power.is_active() && request.ask_qemu.contains(vm);
+                if let Some(detail) = state.detail.as_deref_mut().filter(|_| !asked) {
+                    detail.qemu = None;
+                }
+            }
+        }
+    }
+    let depth = &request.depth;
+    if *depth == Depth::Full {
+        return;
+    }
     for reading in observed.hosts.values_mut() {
         if let Reading::Reached(host) = reading {
-            reduce_host(host, named);
+            reduce_host(host, depth);
         }
     }
 }
 
-fn reduce_host(host: &mut Host, named: &BTreeSet<VmName>) {
+fn reduce_host(host: &mut Host, depth: &Depth) {
     let mut used = BTreeSet::new();
     for (name, vm) in &mut host.vms {
-        if !named.contains(name) {
-            vm.detail = None;
+        match depth.of(name) {
+            Look::No => vm.detail = None,
+            Look::Closely => {}
+            Look::Beside => {
+                if let Some(detail) = &mut vm.detail {
+                    reduce_detail(detail);
+                }
+            }
         }
     }
     for disk in host
@@ -61,5 +79,23 @@ fn reduce_host(host: &mut Host, named: &BTreeSet<VmName>) {
                 volume.detail = None;
             }
         }
+    }
+}
+
+/// A VM without a mark that is only looked at beside others tells one of its definitions.
+fn reduce_detail(detail: &mut VmDetail) {
+    if detail.mark.is_some() || detail.unreadable_mark.is_some() {
+        return;
+    }
+    if let Some(live) = &detail.live_xml {
+        detail.inactive_xml.clone_from(live);
+    }
+    detail.snapshots.clear();
+    detail.job = None;
+    detail.dirty_rate = None;
+    detail.pending.clear();
+    detail.later_needs = None;
+    for disk in &mut detail.disks {
+        (disk.capacity, disk.allocation) = (None, None);
     }
 }

@@ -15,6 +15,34 @@ pub(super) fn power(state: RunState, reason: &str) -> PowerState {
     }
 }
 
+/// The VM holds no memory any more, and what is true only of one that runs ends with it.
+pub(super) fn turn_off(vm: &mut Vm, reason: &str) {
+    vm.power = power(RunState::ShutOff, reason);
+    let Some(detail) = vm.detail.as_deref_mut() else {
+        return;
+    };
+    detail.live_xml = None;
+    detail.live_cpu = None;
+    detail.dirty_rate = None;
+    detail.job = None;
+    detail.pending.clear();
+    if let Some(needs) = detail.later_needs.take() {
+        detail.needs = *needs;
+    }
+}
+
+/// The VM holds memory from now on, by its persistent definition.
+pub(super) fn turn_on(vm: &mut Vm, state: RunState, reason: &str) {
+    let was_active = vm.power.is_active();
+    vm.power = power(state, reason);
+    vm.managed_save = false;
+    let Some(detail) = vm.detail.as_deref_mut().filter(|_| !was_active) else {
+        return;
+    };
+    detail.live_xml = Some(detail.inactive_xml.clone());
+    detail.live_cpu.clone_from(&detail.inactive_cpu);
+}
+
 impl World {
     /// Refuses what libvirt refuses while a job runs on the VM.
     pub(super) fn check_idle(&self, host: &HostName, vm: &VmName) -> Result<(), Refusal> {
@@ -99,16 +127,8 @@ impl World {
     pub(super) fn shut_down(&mut self, host: &HostName, vm: &VmName) -> Result<(), Refusal> {
         let found = self.vm_mut(host, vm)?;
         let was_active = found.power.is_active();
-        found.power = power(RunState::ShutOff, "shutdown");
+        turn_off(found, "shutdown");
         let uuid = found.uuid.clone();
-        let detail = self.detail_mut(host, vm)?;
-        detail.live_xml = None;
-        detail.live_cpu = None;
-        detail.dirty_rate = None;
-        detail.pending.clear();
-        if let Some(needs) = detail.later_needs.take() {
-            detail.needs = *needs;
-        }
         if was_active {
             self.stopped.insert(uuid);
         }
@@ -202,13 +222,9 @@ impl World {
         reason: &str,
     ) -> Result<(), Refusal> {
         let found = self.vm_mut(host, vm)?;
-        found.power = power(RunState::Running, reason);
-        found.managed_save = false;
+        turn_on(found, RunState::Running, reason);
         let uuid = found.uuid.clone();
         self.stopped.remove(&uuid);
-        let detail = self.detail_mut(host, vm)?;
-        detail.live_xml = Some(detail.inactive_xml.clone());
-        detail.live_cpu.clone_from(&detail.inactive_cpu);
         Ok(())
     }
 

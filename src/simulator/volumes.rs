@@ -147,6 +147,54 @@ impl World {
         Ok(bytes)
     }
 
+    /// What an image and everything below it occupy.
+    pub(super) fn chain_bytes(&self, at: &VolumeRef) -> Bytes {
+        let Ok(volume) = self.volume(at) else {
+            return Bytes::ZERO;
+        };
+        let below = self.chain_below(&at.host, &volume.path);
+        let layers = below
+            .iter()
+            .filter_map(|(path, _)| self.volume_of(&at.host, path));
+        allocation(volume).plus(layers.map(allocation).sum())
+    }
+
+    pub(super) fn check_compact(&self, from: &VolumeRef, spec: &VolumeSpec) -> Result<(), Refusal> {
+        let source = self.volume(from)?;
+        self.check_still(from)?;
+        self.check_create(spec)?;
+        if from.host != spec.at.host {
+            return Err(format!("{from} and {} are not on one host", spec.at));
+        }
+        let detail = source.detail.as_ref();
+        if detail.is_some_and(|detail| detail.capacity != spec.capacity) || spec.backing.is_some() {
+            return Err(format!("{} is no compacted copy of {from}", spec.at));
+        }
+        if self.read(&from.host, &source.path).is_none() {
+            return Err(format!("{from} is incomplete"));
+        }
+        self.check_room(&spec.at.host, &spec.at.pool, self.chain_bytes(from))
+    }
+
+    pub(super) fn begin_compact(&mut self, from: &VolumeRef, spec: &VolumeSpec) {
+        let bytes = self.chain_bytes(from);
+        self.create(spec);
+        self.occupy(&spec.at.host, &spec.at.pool, &spec.at.volume, bytes);
+    }
+
+    pub(super) fn finish_compact(
+        &mut self,
+        from: &VolumeRef,
+        spec: &VolumeSpec,
+    ) -> Result<(), Refusal> {
+        self.check_still(from)?;
+        let path = self.volume(from)?.path.clone();
+        let view = self.read(&from.host, &path);
+        let image = Image { view, needs: None };
+        self.images.at.insert(self.place_at(&spec.at), image);
+        Ok(())
+    }
+
     pub(super) fn check_same(&self, from: &VolumeRef, to: &VolumeRef) -> Result<(), Refusal> {
         for at in [from, to] {
             self.volume(at)?;

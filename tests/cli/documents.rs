@@ -1,5 +1,7 @@
 //! Help, version and README say what the program does.
 
+use std::process::Command;
+
 use domicile::cli::command;
 use domicile::cli::exit::Exit;
 
@@ -67,14 +69,89 @@ fn the_version_names_the_library_that_it_runs_with() {
     );
 }
 
+/// Lines of a help text that show a command, each with the words of one command.
+fn examples(command: &clap::Command) -> Vec<Vec<String>> {
+    let help = command.get_after_help().map(ToString::to_string);
+    let help = help.unwrap_or_default();
+    let lines = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  domicile "));
+    let commands = lines.flat_map(|line| line.split(" && domicile "));
+    let words = commands.map(|line| {
+        // What stands behind two spaces says what the command does; what is behind `>` is the shell's.
+        let line = line.split("  ").next().unwrap_or_default();
+        let line = line.split(" > ").next().unwrap_or_default();
+        let words = ["domicile"].into_iter().chain(line.split_whitespace());
+        words.map(str::to_owned).collect()
+    });
+    words.collect()
+}
+
 #[test]
-fn scripts_and_the_manual_page_are_made_from_the_same_arguments() {
+fn every_example_of_the_help_is_a_command_that_the_program_takes() {
+    let whole = command();
+    let mut seen = 0;
+    for part in [&whole].into_iter().chain(whole.get_subcommands()) {
+        for words in examples(part) {
+            if let Err(error) = command().try_get_matches_from(&words) {
+                panic!("{words:?}: {error}");
+            }
+            let own = part.get_name() == "domicile" || words[1] == part.get_name();
+            assert!(own, "{words:?} stands with {}", part.get_name());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 14, "only {seen} examples");
+}
+
+#[test]
+fn scripts_for_shells_are_made_from_the_arguments() {
     let place = Place::new();
+    for (shell, word) in [
+        ("bash", "--detailed-exitcode"),
+        ("zsh", "--detailed-exitcode"),
+        ("fish", "detailed-exitcode"),
+    ] {
+        let script = place
+            .run(&format!("completions {shell}"))
+            .ends(0)
+            .says(&[word]);
+        let file = format!("domicile.{shell}");
+        place.write(&file, &script.out);
+        // Where the shell is there, it must be able to read its script.
+        let checked = Command::new(shell)
+            .arg("-n")
+            .arg(place.path(&file))
+            .output();
+        if let Ok(checked) = checked {
+            assert!(
+                checked.status.success(),
+                "{shell}: {}",
+                String::from_utf8_lossy(&checked.stderr)
+            );
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let place = Place::new();
+    let _ = place.run("man").ends(0).says(&[".TH", "domicile\\-plan"]);
+    std::fs::create_dir(place.path("man1")).expect("the folder can be written");
+    let _ = place.run("man --out man1").ends(0);
+    let mut pages: Vec<String> = command()
+        .get_subcommands()
+        .map(|part| format!("man1/domicile-{}.1", part.get_name()))
+        .collect();
+    pages.push("man1/domicile.1".to_owned());
+    for page in pages {
+        let text = place.read(&page);
+        assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+    }
     let _ = place
-        .run("completions bash")
-        .ends(0)
-        .says(&["--detailed-exitcode"]);
-    let _ = place.run("man").ends(0).says(&[".TH"]);
+        .run("man --out nowhere")
+        .ends(1)
+        .complains(&["cannot be written to nowhere", "name a folder"]);
 }
 
 #[test]

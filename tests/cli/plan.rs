@@ -188,3 +188,25 @@ fn an_output_that_cannot_be_written_is_an_error() {
         .status();
     assert_eq!(status.expect("the program starts").code(), Some(1));
 }
+
+#[test]
+fn a_plan_is_a_page_for_a_browser_also_when_it_was_saved() {
+    let place = Place::with_fleet();
+    let made = place.run(&format!("{PLAN} --format html --out web.plan"));
+    let page = made
+        .ends(0)
+        .says(&["<!DOCTYPE html>", "web-1", "Content-Security-Policy"])
+        .out;
+    assert!(page.ends_with("</html>"), "nothing follows the page");
+    // A VM that the plan leaves alone is shown on its host, also from the file.
+    let stays = "<li data-vm=\"mail\">";
+    let shown = place.run("show web.plan --format html");
+    let _ = shown
+        .ends(0)
+        .says(&[stays, "the hosts may have changed since"]);
+    assert!(page.contains(stays));
+    let reading = place.run("show observed.json --format html");
+    let _ = reading
+        .ends(64)
+        .complains(&["is a reading of hosts, not a plan"]);
+}

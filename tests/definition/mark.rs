@@ -20,6 +20,7 @@ fn mark(volume: &str) -> MoveMark {
         )],
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
     }
 }
 
@@ -83,4 +84,34 @@ proptest! {
         prop_assert_eq!(read(&marked).unwrap().mark, Mark::Read(Box::new(mark(&name))));
         prop_assert!(mark_element(&mark(&name)).unwrap().starts_with("<move>"));
     }
+}
+
+/// However a definition writes its metadata, or whether it has any, a mark leaves no trace.
+#[test]
+fn a_mark_that_goes_leaves_the_definition_as_it_was_to_the_letter() {
+    for metadata in [
+        "",
+        "<metadata/>",
+        "<metadata />",
+        "<metadata></metadata>",
+        "<metadata>\n</metadata>",
+    ] {
+        let before = LIVE.replacen("<memory", &format!("{metadata}<memory"), 1);
+        let marked = with_mark(&before, &mark("a")).unwrap();
+        assert_ne!(marked, before);
+        assert_eq!(without_mark(&marked).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_metadata_element_in_which_libvirt_wrote_the_mark_goes_with_it() {
+    let element = mark_element(&mark("a")).unwrap();
+    let start = format!("<domicile:move xmlns:domicile='{}'>", MoveMark::NAMESPACE);
+    let element = element
+        .replacen("<move>", &start, 1)
+        .replacen("</move>", "</domicile:move>", 1);
+    let written = format!("<metadata>\n    {element}\n  </metadata>\n  <memory");
+    let marked = LIVE.replacen("<memory", &written, 1);
+    assert_eq!(read(&marked).unwrap().mark, Mark::Read(Box::new(mark("a"))));
+    assert_eq!(without_mark(&marked).unwrap(), LIVE);
 }

@@ -4,8 +4,10 @@
 
 mod mark;
 mod needs;
+mod random;
 mod read;
 mod rewrite;
+mod schema;
 
 /// Of a running VM with a UEFI and a linked clone, as libvirt 11.3 prints it.
 const LIVE: &str = include_str!("../data/definitions/live-linked-clone.xml");

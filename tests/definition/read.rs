@@ -217,3 +217,32 @@ proptest! {
         drop(read(&broken));
     }
 }
+
+/// What is there and has no name is not taken for nothing.
+#[test]
+fn a_source_without_a_name_is_neither_an_empty_drive_nor_the_end_of_a_chain() {
+    let with = |disk: &str| {
+        let text = format!(
+            "<domain><name>a</name><memory>1</memory><devices><disk {disk}<target dev='vda'/></disk></devices></domain>"
+        );
+        read(&text).unwrap().disks[0].clone()
+    };
+    let nbd = "<source protocol='nbd'><host name='store' port='10809'/></source>";
+    let disk = with(&format!("type='network'>{nbd}"));
+    assert_eq!(disk.path.as_deref(), Some("nbd at store, without a name"));
+    let below = format!(
+        "type='file'><source file='/a'/><backingStore type='network'><format type='raw'/>{nbd}<backingStore type='file'><source file='/base'/></backingStore></backingStore>"
+    );
+    let paths: Vec<String> = with(&below)
+        .backing
+        .into_iter()
+        .map(|layer| layer.path)
+        .collect();
+    assert_eq!(paths, ["nbd at store, without a name", "/base"]);
+    assert_eq!(with("type='file'>").path, None);
+    assert_eq!(
+        with("type='file'><source file='/a'/><backingStore/>").backing,
+        []
+    );
+    assert!(with("type='later'><source what='x'/>").path.is_some());
+}

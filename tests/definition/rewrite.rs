@@ -313,3 +313,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_two_interfaces_with_one_address_neither_is_changed() {
+    let twin = "<interface type='bridge'><mac address='52:54:00:aa:00:01'/><source bridge='br0'/></interface>";
+    let definition =
+        format!("<domain><name>a</name><memory>1</memory><devices>{twin}{twin}</devices></domain>");
+    let wanted = interface("52:54:00:AA:00:01", InterfaceSource::Bridge("br1".into()));
+    let error = rewrite(&definition, &wanted).unwrap_err();
+    assert!(matches!(&error, DefinitionError::Twice { .. }), "{error}");
+    assert!(error.to_string().contains("interface 52:54:00:aa:00:01"));
+}
+
+/// A running VM's definition names the network beside what the network has made of the interface.
+#[test]
+fn an_interface_that_a_network_gave_a_bridge_is_the_networks() {
+    let definition = "<domain><name>a</name><memory>1</memory><devices><interface type='bridge'><mac address='52:54:00:aa:00:01'/><source network='lan' portid='1' bridge='virbr0'/></interface></devices></domain>";
+    for (wanted, source) in [
+        (
+            InterfaceSource::Bridge("br1".into()),
+            "<source bridge='br1'/>",
+        ),
+        (
+            InterfaceSource::Network("wan".into()),
+            "<source network='wan'/>",
+        ),
+    ] {
+        let changed = rewrite(definition, &interface("52:54:00:aa:00:01", wanted.clone())).unwrap();
+        assert!(changed.contains(source), "{changed}");
+        assert_eq!(read(&changed).unwrap().interfaces[0].source, wanted);
+    }
+}

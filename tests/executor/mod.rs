@@ -6,6 +6,7 @@
 )]
 
 mod failures;
+mod locks;
 mod order;
 mod stopping;
 

@@ -2,27 +2,15 @@
 
 use std::time::Duration;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, kill_domicile};
 
 /// Kills `domicile` while it moves `web`, whose link is slow, and gives the manifest.
 fn killed_in_mid_move(lab: &Lab, vm: &str, after: Duration) -> std::path::PathBuf {
     lab.lab("link", &["kvm1", "40mbit"]);
     let manifest = lab.manifest(&format!("vms:\n  web: {vm}\n"));
-    let mut child =
-        lab.start_domicile(&["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"]);
+    let child = lab.start_domicile(&["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"]);
     std::thread::sleep(after);
-    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
-    let pids = std::process::Command::new("pgrep")
-        .args(["-P", &child.id().to_string()])
-        .output()
-        .unwrap();
-    for pid in String::from_utf8_lossy(&pids.stdout).split_whitespace() {
-        std::process::Command::new("kill")
-            .args(["-9", pid])
-            .status()
-            .unwrap();
-    }
-    child.wait().unwrap();
+    kill_domicile(child);
     lab.lab("link", &["kvm1", "free"]);
     manifest
 }

@@ -41,6 +41,21 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Sends a signal to a `domicile` that was started by [`Lab::start_domicile`].
+pub(crate) fn signal(child: &Child, signal: &str) {
+    // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
+    let pids = run(Command::new("pgrep").args(["-P", &child.id().to_string()]));
+    for pid in text(&pids).split_whitespace() {
+        run(Command::new("kill").args(["-s", signal, pid]));
+    }
+}
+
+/// Kills a `domicile` that was started, as a power cut would.
+pub(crate) fn kill_domicile(mut child: Child) {
+    signal(&child, "KILL");
+    child.wait().unwrap();
+}
+
 impl Lab {
     /// Starts hosts, each `name` or `name:suite`.
     pub(crate) fn up(hosts: &[&str]) -> Self {
@@ -72,6 +87,11 @@ impl Lab {
 
     fn state(&self) -> PathBuf {
         self.dir.path().join("lab")
+    }
+
+    /// The folder that every host has as /srv/shared.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.state().join("shared")
     }
 
     fn command(&self, verb: &str) -> Command {
@@ -196,6 +216,17 @@ impl Lab {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// Waits until a guest that somebody started beats.
+    pub(crate) fn assert_starts(&self, name: &str) {
+        for _ in 0..240 {
+            if self.beats(name).last > 0 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        panic!("{name} does not start");
     }
 
     /// Plans and gives the plan's text.

@@ -9,12 +9,20 @@
     reason = "a lab that does not answer is a failed test, which says what it ran"
 )]
 
+mod checks;
 mod clones;
 mod cold;
+mod compact;
+mod definitions;
 mod disks;
 mod faults;
 mod fits;
 mod lab;
 mod live;
+mod locks;
 mod mapping;
+#[path = "../definition/random.rs"]
+mod random;
 mod refusals;
+#[path = "../schema/mod.rs"]
+mod schema;

@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// Whether the plan has a finding of that gravity and code about that VM.
-fn says(plan: &str, word: &str, code: &str, vm: &str) -> bool {
+pub(crate) fn says(plan: &str, word: &str, code: &str, vm: &str) -> bool {
     let mut in_finding = false;
     plan.lines().any(|line| {
         if line.trim_start().starts_with(&format!("{word} {code}")) {
@@ -42,13 +42,24 @@ const SETUP: &[(&str, &str)] = &[
          virsh attach-disk NAME /srv/outside.raw vdb --config --subdriver raw",
     ),
     (
+        "bridge",
+        "ip link add br-own type bridge
+         virsh attach-interface NAME bridge br-own --config",
+    ),
+    (
+        "unshared",
+        "virsh vol-create-as bulk NAME-vdb.qcow2 8M --format qcow2
+         virsh attach-disk NAME /srv/bulk/NAME-vdb.qcow2 vdb --config --subdriver qcow2",
+    ),
+    (
         "device",
         "echo \"<hostdev mode='subsystem' type='pci'><source><address bus='3' slot='0' function='0'/></source></hostdev>\" > /tmp/pci.xml
          virsh attach-device NAME /tmp/pci.xml --config",
     ),
 ];
 
-const WANTED: &str = "vms:
+const WANTED: &str = "pools: { bulk: { shared: true } }
+vms:
   machine: old1
   snapshot: { host: kvm2, migration: { cold_copy: direct } }
   network: kvm2
@@ -57,6 +68,8 @@ const WANTED: &str = "vms:
   volume: kvm2
   media: kvm2
   outside: kvm2
+  bridge: { host: old1, method: cold }
+  unshared: kvm2
   device: kvm2
   clone: kvm2
   stays: kvm1
@@ -74,15 +87,25 @@ const REFUSED: &[(&str, &str)] = &[
     ("volume-taken", "volume"),
     ("local-media", "media"),
     ("foreign-path", "outside"),
+    ("network-missing", "bridge"),
+    ("shared-differs", "unshared"),
     ("device", "device"),
     ("managed-save", "saved"),
     ("qemu-older", "older"),
     ("job-active", "busy"),
 ];
 
+/// The one that goes to an older host in all but its bridge fits there.
+fn machine_of(vm: &str) -> &'static str {
+    match vm {
+        "bridge" => "pc-i440fx-7.2",
+        _ => "pc",
+    }
+}
+
 fn special_vms(lab: &Lab) {
     for (vm, commands) in SETUP {
-        lab.guest("kvm1", vm, &["--off"]);
+        lab.guest("kvm1", vm, &["--off", "--machine", machine_of(vm)]);
         lab.on("kvm1", &["sh", "-ec", &commands.replace("NAME", vm)]);
     }
     lab.guest("kvm2", "name", &["--off", "--disk", "vda=bulk:qcow2:8M"]);
@@ -94,6 +117,8 @@ fn special_vms(lab: &Lab) {
         "8M",
     ];
     lab.on("kvm2", &taken);
+    let other = "virsh vol-create-as bulk unshared-vdb.qcow2 9M --format qcow2";
+    lab.on("kvm2", &["sh", "-c", other]);
     lab.lab("base", &["kvm1", "default", "golden.qcow2", "8"]);
     for clone in ["clone", "stays"] {
         let disk = "vda=default:qcow2:8M:golden.qcow2";
@@ -156,7 +181,7 @@ fn busy_guest(lab: &Lab) {
 
 fn ladder(lab: &Lab, rungs: &str) -> std::path::PathBuf {
     lab.manifest(&format!(
-        "pools: {{ shared: {{ shared: true }} }}\nmigration: {{ on_stall: {rungs}, stall_after: 5s }}\nvms:\n  web: kvm2\n"
+        "pools: {{ shared: {{ shared: true }} }}\nmigration: {{ on_stall: {rungs}, stall_after: 5s, bandwidth: 40Mbit/s }}\nvms:\n  web: kvm2\n"
     ))
 }
 
@@ -165,7 +190,20 @@ fn ladder(lab: &Lab, rungs: &str) -> std::path::PathBuf {
 fn a_guest_that_outruns_the_link_runs_on_where_it_was_and_then_moves_cold_where_that_is_allowed() {
     let lab = Lab::up(&["kvm1", "kvm2"]);
     busy_guest(&lab);
+    lab.on(
+        "kvm1",
+        &["virsh", "domdirtyrate-calc", "web", "--seconds", "2"],
+    );
     let manifest = ladder(&lab, "[abort]");
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        if says(&lab.plan(&manifest), "note", "convergence", "web") {
+            break;
+        }
+    }
+    let plan = lab.plan(&manifest);
+    assert!(plan.contains("a live migration may not converge"), "{plan}");
+    assert_eq!(lab.vms("kvm2"), [""; 0], "planning changed something");
     let output = lab.domicile(&["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"]);
     assert_eq!(output.status.code(), Some(5));
     assert_eq!(lab.vms("kvm1"), ["web"]);

@@ -1,8 +1,9 @@
-use domicile::hypervisor::Depth;
+use domicile::hypervisor::{Depth, Hypervisor};
+use domicile::libvirt::LibvirtHosts;
 use domicile::model::{Bytes, HostName, MoveMark, RunState, VolumeFormat};
-use domicile::observed::{Disk, Host, Vm};
+use domicile::observed::{Disk, Host, Vm, VmDetail};
 
-use super::{named, one, reached, read, test_host};
+use super::{hosts, named, one, reached, read, request, test_host};
 
 fn full() -> Host {
     reached(&read(&[("one", &one())], Depth::Full), "one").clone()
@@ -156,6 +157,7 @@ fn snapshots_and_what_an_earlier_move_left_are_found() {
         source_volumes: Vec::new(),
         created_volumes: Vec::new(),
         created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     let json = serde_json::to_string(&mark).unwrap();
@@ -178,4 +180,36 @@ fn a_vm_that_runs_has_both_definitions_and_one_that_is_off_has_one() {
     assert!(web.live_xml.unwrap().contains("id='1'"));
     assert!(!web.inactive_xml.contains("id='1'"));
     assert_eq!(host.vms["saved-1"].detail.clone().unwrap().live_xml, None);
+}
+
+#[test]
+fn a_vm_beside_a_move_is_known_by_its_disks_and_addresses_at_one_call() {
+    let beside = |vms: &[&str]| Depth::Named {
+        closely: std::collections::BTreeSet::new(),
+        beside: vms.iter().map(|vm| vm.parse().unwrap()).collect(),
+    };
+    let observed = read(&[("one", &one())], beside(&["web-1", "saved-1"]));
+    let (host, full) = (reached(&observed, "one"), full());
+    for name in ["web-1", "saved-1"] {
+        let (seen, whole) = (&host.vms[name].detail, &full.vms[name].detail);
+        let (seen, whole) = (seen.as_ref().unwrap(), whole.as_ref().unwrap());
+        assert_eq!(seen.interfaces, whole.interfaces);
+        let uses = |detail: &VmDetail| {
+            let disks = detail.disks.iter();
+            disks.map(|disk| disk.volume.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(uses(seen), uses(whole));
+    }
+    assert!(host.vms["passing-1"].detail.is_none());
+
+    let hosts = hosts(&[("one", &one())]);
+    let fleet = LibvirtHosts::new(&hosts);
+    let mut calls = Vec::new();
+    for vms in [&["web-1"][..], &["web-1", "saved-1"][..]] {
+        let before = fleet.calls().get("one").copied().unwrap_or_default();
+        drop(fleet.observe(&request(&hosts, beside(vms))));
+        calls.push(fleet.calls()["one"] - before);
+    }
+    // The first reading opens the connection, which is a call too.
+    assert_eq!(calls[1], calls[0], "{calls:?}");
 }

@@ -45,6 +45,8 @@ fn request(hosts: &BTreeMap<HostName, desired::Host>, depth: Depth) -> ObserveRe
         hosts: hosts.clone(),
         depth,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis::from_secs(20),
     }
 }
@@ -56,7 +58,10 @@ fn read(uris: &[(&str, &str)], depth: Depth) -> Observed {
 
 fn named(vms: &[&str]) -> Depth {
     let names = vms.iter().map(|vm| VmName::new(*vm).unwrap());
-    Depth::Named(names.collect::<BTreeSet<_>>())
+    Depth::Named {
+        closely: names.collect(),
+        beside: BTreeSet::new(),
+    }
 }
 
 #[track_caller]

@@ -1,5 +1,7 @@
 //! Plans that are carried out on hosts in memory: the wanted state is reached, and planning again finds nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domicile::apply::{self, CancelHandle, Event, Happening, Options};
 use domicile::desired::{ColdCopy, Method};
 use domicile::hypervisor::{Depth, Hypervisor, ObserveRequest};
@@ -30,6 +32,8 @@ fn carry_out(mut fleet: Fleet) -> (Plan, Vec<Event>) {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Full,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis::from_secs(1),
     });
     let again = fleet.plan();
@@ -124,6 +128,8 @@ fn a_vm_that_is_not_as_the_plan_saw_it_is_not_touched() {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Full,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis::from_secs(1),
     });
     assert_eq!(after.hosts, before.hosts);

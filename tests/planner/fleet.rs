@@ -58,6 +58,7 @@ impl Fleet {
             capacity: Bytes(100 * GIB),
             available: Bytes(100 * GIB),
             volumes: BTreeMap::new(),
+            refreshed: false,
         };
         let host = Host {
             uuid: format!("00000000-0000-0000-0000-{number:012}"),

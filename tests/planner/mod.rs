@@ -5,7 +5,9 @@
     reason = "a reading made by hand for a test is right or the test is wrong"
 )]
 
+mod asking;
 mod carried_out;
+mod compact;
 pub(crate) mod fleet;
 mod limits;
 mod moves;

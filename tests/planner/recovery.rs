@@ -20,6 +20,7 @@ fn mark() -> MoveMark {
         source_volumes: vec![volume.clone()],
         created_volumes: vec![volume],
         created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
     }
 }
 
@@ -112,6 +113,27 @@ fn a_move_that_did_not_arrive_is_cleaned_up_and_made_again() {
 fn a_source_that_a_broken_migration_left_paused_runs_again_first() {
     let plan = interrupted(&[("kvm1", power(RunState::Paused, "migration"))]).plan();
     assert_eq!(acts(&plan)[0], "resume web on kvm1");
+}
+
+#[test]
+fn a_compacted_copy_that_was_never_carried_goes_before_the_move_is_made_again() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::ShutOff, "shutdown"))]);
+    let passing = VolumeName::new("web.qcow2.compact").unwrap();
+    let source = fleet.host("kvm1");
+    let pool = source.pools.get_mut("default").unwrap();
+    let half = pool.volumes["web.qcow2"].clone();
+    pool.volumes.insert(passing.clone(), half);
+    let detail = source.vms.get_mut("web").unwrap().detail.as_mut().unwrap();
+    let mark = detail.mark.as_mut().unwrap();
+    mark.temporary_volumes = vec![(pool_name("default"), passing)];
+    assert_eq!(
+        acts(&fleet.plan())[..3],
+        [
+            "delete volume kvm2:default/web.qcow2",
+            "delete volume kvm1:default/web.qcow2.compact",
+            "remove the mark of web on kvm1",
+        ]
+    );
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn local_pool() -> observed::Pool {
         capacity: Bytes::from_mib(1_048_576),
         available: Bytes::from_mib(524_288),
         volumes: BTreeMap::new(),
+        refreshed: false,
     }
 }
 

@@ -125,6 +125,7 @@ fn web() -> Move {
                 format: VolumeFormat::Qcow2,
                 capacity: Bytes::from_mib(20_480),
                 allocation: Bytes::from_mib(1331),
+                below: None,
             },
             DiskPlacement {
                 target: disk("vdb"),
@@ -135,6 +136,7 @@ fn web() -> Move {
                 format: VolumeFormat::Raw,
                 capacity: Bytes::from_mib(102_400),
                 allocation: Bytes::from_mib(40_960),
+                below: None,
             },
             DiskPlacement {
                 target: disk("sda"),
@@ -145,6 +147,7 @@ fn web() -> Move {
                 format: VolumeFormat::Raw,
                 capacity: Bytes::ZERO,
                 allocation: Bytes::ZERO,
+                below: None,
             },
         ],
         bytes: Bytes::from_mib(4096),
@@ -184,6 +187,7 @@ fn db() -> Move {
             format: VolumeFormat::Raw,
             capacity: Bytes::from_mib(51_200),
             allocation: Bytes::from_mib(8192),
+            below: None,
         }],
         bytes: Bytes::from_mib(8192),
         duration: Millis(89_000),
@@ -319,6 +323,7 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
         source_volumes: vec![],
         created_volumes: vec![],
         created_bases: vec![],
+        temporary_volumes: vec![],
     };
     Action::Mark {
         host: host(from),

@@ -5,6 +5,7 @@
     reason = "a reading made by hand for a test is right or the test is wrong"
 )]
 
+mod ends;
 mod records;
 mod refuses;
 

@@ -145,6 +145,8 @@ fn a_reading_is_as_close_as_it_was_asked_for() {
         hosts: fleet.desired.hosts.clone(),
         depth: Depth::Bulk,
         fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
         timeout: Millis(1000),
     };
     let vm_detail = |request: &ObserveRequest| {
@@ -154,7 +156,10 @@ fn a_reading_is_as_close_as_it_was_asked_for() {
         (host.vms["web"].detail.is_some(), volume)
     };
     assert_eq!(vm_detail(&request), (false, false));
-    request.depth = Depth::Named(BTreeSet::from([vm_name("web")]));
+    request.depth = Depth::Named {
+        closely: BTreeSet::from([vm_name("web")]),
+        beside: BTreeSet::new(),
+    };
     assert_eq!(vm_detail(&request), (true, true));
 
     let unknown = host_name("kvm9");

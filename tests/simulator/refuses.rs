@@ -1,13 +1,14 @@
 //! What simulated hosts refuse, each with the words of the reason.
 
 use domicile::model::{Bytes, RunState};
+use domicile::observed::QemuAnswer;
 use domicile::plan::CopyMode;
 use domicile::simulator::Simulator;
 
 use super::{
     copy, create, define, delete, migrate, perform, refusal, shut_down, start, two_hosts, undefine,
 };
-use crate::planner::fleet::{Fleet, GIB, pool_name};
+use crate::planner::fleet::{Fleet, GIB, pool_name, vm_name};
 
 fn pool<'f>(fleet: &'f mut Fleet, host: &str) -> &'f mut domicile::observed::Pool {
     fleet
@@ -97,6 +98,19 @@ fn a_migration_to_a_host_without_the_memory_or_the_bridge_or_with_a_vm_of_the_na
     fleet.vm("kvm2", "web", 1);
     let hosts = Simulator::new(fleet.observed);
     assert!(refusal(&hosts, &migrate(CopyMode::Full)).contains("another VM of the name web"));
+}
+
+#[test]
+fn a_migration_that_qemu_has_reasons_against() {
+    let mut fleet = two_hosts();
+    let vms = &mut fleet.host("kvm1").vms;
+    let detail = vms.get_mut(&vm_name("web")).unwrap().detail.as_mut();
+    detail.unwrap().qemu = Some(QemuAnswer::Answered {
+        version: 10_000_002,
+        blockers: vec!["its device does not migrate".into()],
+    });
+    let hosts = Simulator::new(fleet.observed);
+    assert!(refusal(&hosts, &migrate(CopyMode::Full)).contains("does not migrate"));
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn bare_host(index: usize, sketch: &HostSketch) -> observed::Host {
             capacity: Bytes(2000 * GIB),
             available: Bytes(room * GIB),
             volumes: BTreeMap::new(),
+            refreshed: false,
         };
         (pool_name(pool), state)
     });
@@ -351,6 +352,8 @@ fn manifest(sketch: &Sketch) -> Desired {
                 remove_unused_bases: Some(sketch.remove_unused_bases),
                 cold_copy: Some(sketch.cold_copy),
                 driver: Some(sketch.driver),
+                shrink: Some(sketch.shrink),
+                flatten: Some(sketch.flatten),
                 ..desired::MigrationOverrides::default()
             },
             ..desired::Migration::default()

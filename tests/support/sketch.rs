@@ -8,6 +8,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// A fleet and what is wanted of it. Indices beyond the end wrap around.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of the manifest that is on or off"
+)]
 pub(crate) struct Sketch {
     pub(crate) hosts: Vec<HostSketch>,
     pub(crate) vms: Vec<VmSketch>,
@@ -16,6 +20,8 @@ pub(crate) struct Sketch {
     pub(crate) remove_unused_bases: bool,
     pub(crate) cold_copy: ColdCopy,
     pub(crate) driver: Driver,
+    pub(crate) shrink: bool,
+    pub(crate) flatten: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -141,6 +147,7 @@ pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
         Just(ColdCopy::Direct),
         Just(ColdCopy::Stream)
     ];
+    let written_anew = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
     let driver = prop_oneof![
         2 => Just(Driver::Auto),
         1 => Just(Driver::PeerToPeer),
@@ -154,9 +161,10 @@ pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
         any::<bool>(),
         cold_copy,
         driver,
+        written_anew,
     )
         .prop_map(
-            |(hosts, vms, parallel, live_clones, remove_unused_bases, cold_copy, driver)| Sketch {
+            |(hosts, vms, parallel, live_clones, remove_unused_bases, cold_copy, driver, anew)| Sketch {
                 hosts,
                 vms,
                 parallel,
@@ -164,6 +172,8 @@ pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
                 remove_unused_bases,
                 cold_copy,
                 driver,
+                shrink: anew.0,
+                flatten: anew.1,
             },
         )
 }

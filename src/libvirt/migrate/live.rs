@@ -198,6 +198,7 @@ pub(super) fn measured(there: &Guest, follower: &Follower) -> Outcome {
             return Outcome {
                 bytes: follower.carried(),
                 downtime: None,
+                ..Outcome::default()
             };
         }
     };
@@ -205,6 +206,7 @@ pub(super) fn measured(there: &Guest, follower: &Follower) -> Outcome {
     Outcome {
         bytes: processed.max(follower.carried()),
         downtime: values.number("downtime").map(Millis),
+        ..Outcome::default()
     }
 }
 

@@ -38,7 +38,7 @@ pub(in crate::libvirt) fn run(
         // A saved state would be what starts, and would be lost at the end.
         guest.expect_no_saved_state(route.vm)?;
         context.expect_not_cancelled()?;
-        guest.call(|domain| domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED))?;
+        guest.work(|domain| domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED))?;
         if let Err(failure) = mark::set_carried(&guest) {
             return Err(ended_at_source(&guest, route, failure));
         }
@@ -119,7 +119,7 @@ fn carry(
 fn end(guest: &Guest, route: Route) -> Result<(), Failure> {
     let state = guest.state()?;
     if state.is_paused() {
-        guest.call(Domain::destroy)?;
+        guest.work(Domain::destroy)?;
     } else if !state.is_off() {
         let why = format!("{} is {state}, though it was only to be carried", route.vm);
         return Err(Failure::on(guest.host(), why).with_help("Plan again."));

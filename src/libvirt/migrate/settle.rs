@@ -125,7 +125,7 @@ pub(super) fn settle(
                 here.call(Domain::resume)?;
             }
             (Verdict::EndSource, Some((here, _)), _) => {
-                here.call(Domain::destroy)?;
+                here.work(Domain::destroy)?;
             }
             (Verdict::Wait, here, there) if resting_since.elapsed() > REST_WITHIN => {
                 end_what_never_ran(route, here.as_ref(), there.as_ref())?;
@@ -207,7 +207,7 @@ fn end_what_never_ran(
         (Some((_, here_is)), Some((waiting, there_is)))
             if here_is.is_running() && there_is.is_paused_by_migration() =>
         {
-            waiting.call(Domain::destroy)?;
+            waiting.work(Domain::destroy)?;
             Ok(())
         }
         _ => Err(unclear(route, here, there)),

@@ -128,7 +128,7 @@ fn call(order: &Order, way: &Way, follower: &mut Follower) -> Result<(), CallErr
 
 fn migrate(order: &Order, way: &Way) -> Result<(), CallError> {
     let flags = options::flags(order.options, order.paused);
-    order.guest.call(|domain| {
+    order.guest.lasting(|domain| {
         let mut params = options::params(order.options, order.definitions)?;
         match way {
             Way::PeerToPeer => {

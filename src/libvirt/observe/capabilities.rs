@@ -7,7 +7,7 @@ use roxmltree::Node;
 use super::origin::Origin;
 use crate::definition::xml::{self, XmlError};
 use crate::model::Bytes;
-use crate::observed::{Offers, Pages};
+use crate::observed::{Offers, Pages, Tsc};
 
 /// What a host's capabilities say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,8 +125,27 @@ fn offers_of(root: Node<'_, '_>, arch: &str) -> Offers {
         pages: pages_of(root),
         numa_cells: numbers(cells_of(root)),
         highest_cpu: numbers(processors_of(root)).last().copied(),
+        tsc: tsc_of(root),
+        security_models: security_models_of(root),
         ..Offers::default()
     }
+}
+
+fn tsc_of(root: Node<'_, '_>) -> Option<Tsc> {
+    let cpu = xml::at(root, &["host", "cpu"])?;
+    let mut counters = xml::children(cpu, "counter");
+    let tsc = counters.find(|counter| counter.attribute("name") == Some("tsc"))?;
+    Some(Tsc {
+        frequency: tsc.attribute("frequency")?.parse().ok()?,
+        scaling: tsc.attribute("scaling").map(|scaling| scaling == "yes"),
+    })
+}
+
+fn security_models_of(root: Node<'_, '_>) -> Vec<String> {
+    let host = xml::child(root, "host").into_iter();
+    host.flat_map(|host| xml::children(host, "secmodel"))
+        .filter_map(|model| xml::text_at(model, &["model"]))
+        .collect()
 }
 
 fn cells_of<'a, 'i: 'a>(root: Node<'a, 'i>) -> impl Iterator<Item = Node<'a, 'i>> {
@@ -197,7 +216,9 @@ mod tests {
     }
 
     /// As libvirt 9.0 on Debian prints it, shortened.
-    const DEBIAN: &str = "<capabilities><host><cpu><arch>x86_64</arch><model>kvm64</model></cpu>
+    const DEBIAN: &str = "<capabilities><host><cpu><arch>x86_64</arch><model>kvm64</model>
+      <counter name='tsc' frequency='2592000000' scaling='no'/></cpu>
+      <secmodel><model>apparmor</model><doi>0</doi></secmodel><secmodel><model>dac</model><doi>0</doi></secmodel>
       <migration_features><live/><uri_transports>
         <uri_transport>tcp</uri_transport><uri_transport>rdma</uri_transport>
       </uri_transports></migration_features>
@@ -232,6 +253,9 @@ mod tests {
             .collect();
         assert_eq!(pages, [(4096, 12_342_042), (2 << 20, 12), (1 << 30, 0)]);
         assert_eq!(offers.numa_cells, [0, 8]);
+        assert_eq!(offers.security_models, ["apparmor", "dac"]);
+        let tsc = offers.tsc.map(|tsc| (tsc.frequency, tsc.scaling));
+        assert_eq!(tsc, Some((2_592_000_000, Some(false))));
         assert_eq!(offers.highest_cpu, Some(9));
         // Debian leaves no mark of its own, and secrets and filters have calls of their own.
         assert_eq!((offers.os_family, offers.os_release), (None, None));

@@ -31,8 +31,14 @@ pub(super) fn sources<'a>(
     (paths, names)
 }
 
-/// Fills in what the storage knows: volume, path, sizes and the chain.
-pub(super) fn resolve(questions: &Questions, domain: &Domain, storage: &Storage, disk: &mut Disk) {
+/// Fills in what the storage knows: volume, path, sizes and the chain. Where a domain is given, what the storage does not
+/// know of the sizes is asked of that.
+pub(super) fn resolve(
+    questions: &Questions,
+    domain: Option<&Domain>,
+    storage: &Storage,
+    disk: &mut Disk,
+) {
     disk.volume = disk
         .volume
         .take()
@@ -55,7 +61,11 @@ pub(super) fn resolve(questions: &Questions, domain: &Domain, storage: &Storage,
             disk.capacity = Some(detail.capacity);
             disk.allocation = Some(detail.allocation);
         }
-        None => measure(questions, domain, disk),
+        None => {
+            if let Some(domain) = domain {
+                measure(questions, domain, disk);
+            }
+        }
     }
     if disk.backing.is_empty() {
         disk.backing = chain(storage, detail.and_then(|detail| detail.backing));

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::answers::Respondent;
 use super::gathering::{Gathering, News, Started};
-use super::host;
+use super::host::{self, Manner};
 use super::questions::{Progress, Questions};
 use super::visitor::Visitor;
-use crate::hypervisor::{Depth, ObserveRequest};
+use crate::hypervisor::ObserveRequest;
 use crate::libvirt::connection::{Connections, Purpose};
 use crate::model::{HostName, Millis};
 use crate::observed::{FORMAT_VERSION, Observed};
@@ -31,10 +31,12 @@ pub(in crate::libvirt) fn observe(
     let (sender, heard) = mpsc::channel();
     let mut gathering = Gathering::new(&request.fits, began, request.timeout);
     for name in request.hosts.keys() {
-        gathering.expect(
-            name,
-            start(connections, name, &request.depth, timeout, &sender),
-        );
+        let manner = Manner {
+            depth: request.depth.clone(),
+            ask_qemu: request.ask_qemu.clone(),
+            refresh: request.refresh.get(name).cloned().unwrap_or_default(),
+        };
+        gathering.expect(name, start(connections, name, manner, timeout, &sender));
     }
     drop(sender);
     while gathering.goes_on() {
@@ -73,17 +75,13 @@ impl Drop for AtEnd {
 fn start(
     connections: &Arc<Connections>,
     host: &HostName,
-    depth: &Depth,
+    manner: Manner,
     timeout: Duration,
     told: &mpsc::Sender<(HostName, News)>,
 ) -> Started {
     let progress = Arc::new(Progress::default());
     let (visitors, arriving) = mpsc::channel::<Vec<Visitor>>();
-    let (connections, depth, theirs) = (
-        Arc::clone(connections),
-        depth.clone(),
-        Arc::clone(&progress),
-    );
+    let (connections, theirs) = (Arc::clone(connections), Arc::clone(&progress));
     let here = AtEnd {
         host: host.clone(),
         told: told.clone(),
@@ -96,7 +94,7 @@ fn start(
             Ok(connection) => Questions::new(connection, theirs),
             Err(error) => return here.tell(News::Read(Box::new(Err(error)))),
         };
-        here.tell(News::Read(Box::new(host::read(&questions, &depth))));
+        here.tell(News::Read(Box::new(host::read(&questions, &manner))));
         let mut respondent = Respondent::new(&questions);
         for visitors in arriving {
             here.tell(News::Answered(respondent.about(&visitors)));

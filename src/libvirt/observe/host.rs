@@ -4,28 +4,42 @@
 //! where VMs are looked into (who has snapshots, how fast they dirty memory) and three more where everything is wanted
 //! (free memory, secrets, network filters).
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use super::questions::Questions;
+use super::storage::Storage;
 use super::vm::{Known, Seen};
-use super::{capabilities, disks, network, parallel, storage, stores, vm};
-use crate::hypervisor::Depth;
+use super::{capabilities, disks, monitor, network, parallel, storage, stores, vm};
+use crate::hypervisor::{Depth, Look};
 use crate::libvirt::error::CallError;
-use crate::model::Bytes;
-use crate::observed::Host;
+use crate::model::{Bytes, PoolName, VmName, VolumeFormat};
+use crate::observed::{Disk, Host, QemuAnswer};
+
+/// How a host is to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    /// How closely VMs are looked at.
+    pub(super) depth: Depth,
+    /// Running VMs whose QEMU is asked, of those that are looked into.
+    pub(super) ask_qemu: BTreeSet<VmName>,
+    /// Pools in which libvirt looks for volumes anew.
+    pub(super) refresh: BTreeSet<PoolName>,
+}
 
 /// Reads the host. Parts that cannot be read are gaps; without capabilities, versions or VMs there is no reading.
-pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
+pub(super) fn read(questions: &Questions, manner: &Manner) -> Result<Host, CallError> {
+    let depth = &manner.depth;
     questions.about("its VMs, pools and networks");
     let (mut host, mut known, mut storage) = thread::scope(|scope| {
-        let storage = scope.spawn(|| storage::list(questions));
-        let networks = scope.spawn(|| (network::networks(questions), network::bridges(questions)));
+        let storage = scope.spawn(|| storage::list(questions, &manner.refresh));
+        let networks = scope.spawn(|| network::connections(questions));
         let known = scope.spawn(|| vm::list(questions));
         let mut host = empty(questions, depth)?;
-        let (networks, bridges) = joined(questions, networks)?;
-        host.networks = networks;
-        host.bridges = bridges.names;
-        host.bridges_complete = bridges.complete;
+        let connections = joined(questions, networks)?;
+        host.networks = connections.networks;
+        host.bridges = connections.bridges.names;
+        host.bridges_complete = connections.bridges.complete;
         Ok::<_, CallError>((
             host,
             joined(questions, known)??,
@@ -33,39 +47,10 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
         ))
     })?;
     questions.about("the definitions of its VMs");
-    let wanted = |known: &&mut Known| match depth {
-        Depth::Bulk => false,
-        Depth::Named(names) => names.contains(&known.name),
-        Depth::Full => true,
-    };
+    let wanted = |known: &&mut Known| depth.of(&known.name) != Look::No;
     let mut looked_into: Vec<&mut Known> = known.iter_mut().filter(wanted).collect();
     if !looked_into.is_empty() {
-        let with_snapshots = vm::with_snapshots(questions);
-        let mut seen = parallel::each(&looked_into, |known| {
-            vm::look(questions, known, &with_snapshots)
-        });
-        let rates = vm::dirty_rates(questions, &looked_into);
-        questions.about("its volumes");
-        let details = seen.iter().flatten().map(|seen| &seen.detail);
-        let (paths, names) = disks::sources(details.flat_map(|detail| &detail.disks));
-        storage.look_below(questions, paths, names);
-        for (known, seen) in looked_into.iter_mut().zip(&mut seen) {
-            let Some(Seen {
-                mut detail,
-                bridges,
-            }) = seen.take()
-            else {
-                continue;
-            };
-            for disk in &mut detail.disks {
-                disks::resolve(questions, &known.domain, &storage, disk);
-            }
-            detail.dirty_rate = rates.get(&known.vm.uuid).copied();
-            known.vm.detail = Some(Box::new(detail));
-            host.bridges.extend(bridges);
-        }
-        host.bridges.sort();
-        host.bridges.dedup();
+        look_into(questions, manner, &mut looked_into, &mut storage, &mut host);
     }
     if *depth == Depth::Full {
         questions.about("its volumes");
@@ -80,6 +65,62 @@ pub(super) fn read(questions: &Questions, depth: &Depth) -> Result<Host, CallErr
     host.pools = storage.into_pools();
     host.gaps = questions.gaps();
     Ok(host)
+}
+
+/// What the VM's QEMU says, where it is to be asked. During a job libvirt would let the question wait.
+fn asked(questions: &Questions, manner: &Manner, known: &Known, seen: &Seen) -> Option<QemuAnswer> {
+    let can = known.vm.power.is_active() && seen.detail.job.is_none();
+    (can && manner.ask_qemu.contains(&known.name)).then(|| monitor::ask(questions, &known.domain))
+}
+
+/// Looks into these VMs and the volumes that they use.
+fn look_into(
+    questions: &Questions,
+    manner: &Manner,
+    looked_into: &mut [&mut Known],
+    storage: &mut Storage,
+    host: &mut Host,
+) {
+    let with_snapshots = vm::with_snapshots(questions);
+    let mut seen = parallel::each(looked_into, |known| {
+        let look = manner.depth.of(&known.name);
+        let mut seen = vm::look(questions, known, look, &with_snapshots)?;
+        seen.detail.qemu = asked(questions, manner, known, &seen);
+        Some(seen)
+    });
+    let rates = vm::dirty_rates(questions, looked_into);
+    questions.about("its volumes");
+    // What is below the disks of a running VM, its definition says; their sizes interest nobody beside.
+    let details = seen
+        .iter()
+        .flatten()
+        .filter(|seen| seen.closely || seen.detail.live_xml.is_none())
+        .map(|seen| (seen.closely, &seen.detail.disks));
+    let disks = details.flat_map(|(closely, disks)| {
+        let stands = move |disk: &&Disk| closely || disk.format != VolumeFormat::Raw;
+        disks.iter().filter(stands)
+    });
+    let (paths, names) = disks::sources(disks);
+    storage.look_below(questions, paths, names);
+    for (known, seen) in looked_into.iter_mut().zip(&mut seen) {
+        let Some(Seen {
+            mut detail,
+            bridges,
+            closely,
+        }) = seen.take()
+        else {
+            continue;
+        };
+        for disk in &mut detail.disks {
+            let measured = closely.then_some(&known.domain);
+            disks::resolve(questions, measured, storage, disk);
+        }
+        detail.dirty_rate = rates.get(&known.vm.uuid).copied().filter(|_| closely);
+        known.vm.detail = Some(Box::new(detail));
+        host.bridges.extend(bridges);
+    }
+    host.bridges.sort();
+    host.bridges.dedup();
 }
 
 fn joined<T>(
@@ -106,7 +147,7 @@ fn empty(questions: &Questions, depth: &Depth) -> Result<Host, CallError> {
     };
     let memory_free = match depth {
         Depth::Full => questions.call(virt::connect::Connect::free_memory).ok(),
-        Depth::Bulk | Depth::Named(_) => None,
+        Depth::Bulk | Depth::Named { .. } => None,
     };
     if told.uuid.is_empty() {
         questions.gap("it tells no host UUID, so that two names for one host cannot be told apart");

@@ -1,4 +1,13 @@
 //! Pools and volumes of a host: one call for all pools and two for each, and one for each volume that is looked into.
+//!
+//! libvirt knows the volumes that it found when it last looked into a pool. It is made to look again
+//! (`virStoragePoolRefresh`) where an image of a VM is in the folder of a pool that does not list it, and in pools that
+//! the request names: shared ones that do not list a disk which the manifest says they have. This changes nothing on the
+//! storage and nothing that a person has set; libvirt's list becomes what is there. It is not quite without effect,
+//! which is why no pool is refreshed without such a reason: a pool whose folder cannot be read counts as stopped
+//! afterwards, and libvirt tries to unmount one that it has mounted itself, which the kernel refuses while a VM uses it.
+//! No VM could be started on such a pool, and the plan then says so. libvirt refuses a refresh while a volume of the
+//! pool is being filled. A refresh counts towards the time limit of its host like every call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +35,10 @@ struct OpenPool {
     handle: StoragePool,
     facts: PoolFacts,
     volumes: Option<BTreeMap<VolumeName, OpenVolume>>,
+    /// Whether libvirt looked for its volumes anew.
     refreshed: bool,
+    /// Whether it was asked to.
+    tried: bool,
 }
 
 struct OpenVolume {
@@ -36,12 +48,12 @@ struct OpenVolume {
 }
 
 /// Every pool with its volumes' names and paths.
-pub(super) fn list(questions: &Questions) -> Storage {
+pub(super) fn list(questions: &Questions, refresh: &BTreeSet<PoolName>) -> Storage {
     let all = questions.call(|connect| connect.list_all_storage_pools(0));
     let Some(all) = questions.or_gap("its storage pools could not be listed", all) else {
         return Storage::default();
     };
-    let read = parallel::each(&all, |handle| open(questions, handle));
+    let read = parallel::each(&all, |handle| open(questions, handle, refresh));
     let mut storage = Storage {
         pools: read.into_iter().flatten().collect(),
         by_path: BTreeMap::new(),
@@ -50,11 +62,16 @@ pub(super) fn list(questions: &Questions) -> Storage {
     storage
 }
 
-fn open(questions: &Questions, handle: &StoragePool) -> Option<(PoolName, OpenPool)> {
+fn open(
+    questions: &Questions,
+    handle: &StoragePool,
+    refresh: &BTreeSet<PoolName>,
+) -> Option<(PoolName, OpenPool)> {
     let name = handle.name().ok()?;
     let name = PoolName::new(name)
         .map_err(|error| questions.gap(error.to_string()))
         .ok()?;
+    let refreshed = refresh.contains(&name) && refreshed(questions, &name, handle);
     let text = questions.call(|_| handle.xml_desc(0));
     let text = questions.or_gap(&format!("pool {name}"), text)?;
     let facts = pool_xml::read(&text)
@@ -64,9 +81,24 @@ fn open(questions: &Questions, handle: &StoragePool) -> Option<(PoolName, OpenPo
         handle: handle.clone(),
         volumes: volumes(questions, &name, handle, &facts),
         facts,
-        refreshed: false,
+        refreshed,
+        tried: refreshed,
     };
     Some((name, pool))
+}
+
+/// Makes libvirt look for the pool's volumes anew, and says whether it did.
+fn refreshed(questions: &Questions, name: &PoolName, handle: &StoragePool) -> bool {
+    match questions.call(|_| handle.refresh(0)) {
+        Ok(()) => true,
+        // It is not started, which its list of volumes tells as well.
+        Err(error) if error.is(sys::VIR_ERR_OPERATION_INVALID) => false,
+        // It is busy with a volume that is being filled, or cannot be read; what is not listed stays unknown.
+        Err(error) => {
+            questions.gap(format!("pool {name}: {}", error.message));
+            false
+        }
+    }
 }
 
 /// Names and paths of a pool's volumes; `None` for a pool that is not active, which libvirt only tells by refusing.
@@ -230,25 +262,21 @@ impl Storage {
             .filter(|path| !self.by_path.contains_key(*path))
             .filter_map(|path| path.rsplit_once('/').map(|(folder, _)| folder))
             .collect();
-        let mut refreshed = false;
+        let mut anew = false;
         for (name, pool) in &mut self.pools {
-            let due = pool.volumes.is_some()
-                && !pool.refreshed
-                && folders.contains(pool.facts.path.as_str());
+            let due =
+                pool.volumes.is_some() && !pool.tried && folders.contains(pool.facts.path.as_str());
             if !due {
                 continue;
             }
-            pool.refreshed = true;
-            match questions.call(|_| pool.handle.refresh(0)) {
-                Ok(()) => {
-                    pool.volumes = volumes(questions, name, &pool.handle, &pool.facts);
-                    refreshed = true;
-                }
-                // It is busy with a volume that is being filled; what is not listed stays unknown.
-                Err(error) => questions.gap(format!("pool {name}: {}", error.message)),
+            pool.tried = true;
+            pool.refreshed = self::refreshed(questions, name, &pool.handle);
+            if pool.refreshed {
+                pool.volumes = volumes(questions, name, &pool.handle, &pool.facts);
+                anew = true;
             }
         }
-        if refreshed {
+        if anew {
             self.index();
         }
     }
@@ -269,6 +297,7 @@ impl Storage {
     pub(super) fn into_pools(self) -> BTreeMap<PoolName, Pool> {
         let closed = |(name, pool): (PoolName, OpenPool)| {
             let active = pool.volumes.is_some();
+            let refreshed = active && pool.refreshed;
             let volumes = pool.volumes.into_iter().flatten();
             let volumes = volumes.map(|(name, open)| {
                 let volume = Volume {
@@ -285,6 +314,7 @@ impl Storage {
                 capacity: pool.facts.capacity,
                 available: pool.facts.available,
                 volumes: volumes.collect(),
+                refreshed,
             };
             (name, pool)
         };

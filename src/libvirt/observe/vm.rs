@@ -1,8 +1,9 @@
 //! Every VM of a host by bulk calls, and a close look at some of them.
 //!
 //! The bulk costs three calls: state, memory and vCPUs of all (`virConnectGetAllDomainStats`), and two filtered lists
-//! which give persistence, saved state and autostart. A look costs one call for a VM that is off and three for one
-//! that runs, and one more for one that has snapshots. How fast guests dirty their memory is one call for all.
+//! which give persistence, saved state and autostart. A close look costs one call for a VM that is off and three for one
+//! that runs, and one more for one that has snapshots; a look at a VM that stands beside a move costs one. How fast guests
+//! dirty their memory is one call for all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,7 @@ use super::parallel;
 use super::power::power;
 use super::questions::Questions;
 use crate::definition::{self, Facts, Mark};
+use crate::hypervisor::Look;
 use crate::libvirt::error::CallError;
 use crate::libvirt::ffi::{self, DomainStats};
 use crate::model::{Bytes, BytesPerSecond, JobKind, VmName};
@@ -135,15 +137,26 @@ pub(super) struct Seen {
     pub(super) detail: VmDetail,
     /// Bridges of the host that it is connected to as it runs.
     pub(super) bridges: Vec<String>,
+    /// Whether this is all there is to see.
+    pub(super) closely: bool,
 }
 
-/// A close look. Nothing where it went meanwhile or cannot be read, which then is a gap.
+/// A look at a VM. Nothing where it went meanwhile or cannot be read, which then is a gap.
 pub(super) fn look(
     questions: &Questions,
     known: &Known,
+    look: Look,
     with_snapshots: &BTreeSet<String>,
 ) -> Option<Seen> {
-    let seen = try_look(questions, known, with_snapshots.contains(&known.vm.uuid));
+    let beside = match look {
+        Look::Beside => glance(questions, known),
+        Look::No | Look::Closely => Ok(None),
+    };
+    let seen = match beside {
+        Ok(None) => try_look(questions, known, with_snapshots.contains(&known.vm.uuid)),
+        Ok(Some(seen)) => Ok(seen),
+        Err(blind) => Err(blind),
+    };
     match seen {
         Ok(seen) => Some(seen),
         Err(Blind::Gone) => None,
@@ -172,12 +185,57 @@ impl From<CallError> for Blind {
     }
 }
 
+fn facts_of(xml: &str) -> Result<Facts, Blind> {
+    definition::read(xml)
+        .map_err(|error| Blind::Unreadable(format!("its definition cannot be read: {error}")))
+}
+
+/// One call, for what others must know of a VM. Nothing where it carries a mark of ours, since then more must be known.
+fn glance(questions: &Questions, known: &Known) -> Result<Option<Seen>, Blind> {
+    let active = known.vm.power.is_active();
+    let flags = if active {
+        0
+    } else {
+        sys::VIR_DOMAIN_XML_INACTIVE
+    };
+    let text = questions.call(|_| known.domain.xml_desc(flags))?;
+    let facts = facts_of(&text)?;
+    if facts.mark != Mark::None {
+        return Ok(None);
+    }
+    let bridges = if active {
+        facts.bridges.clone()
+    } else {
+        Vec::new()
+    };
+    let (live, texts) = if active {
+        let live = Some(text.clone());
+        (
+            Some(facts.clone()),
+            Texts {
+                live,
+                inactive: text,
+            },
+        )
+    } else {
+        let live = None;
+        (
+            None,
+            Texts {
+                live,
+                inactive: text,
+            },
+        )
+    };
+    Ok(Some(Seen {
+        detail: detail(texts, live, facts, None, Vec::new()),
+        bridges,
+        closely: false,
+    }))
+}
+
 fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result<Seen, Blind> {
     let text = |flags| questions.call(|_| known.domain.xml_desc(flags));
-    let facts_of = |xml: &str| {
-        definition::read(xml)
-            .map_err(|error| Blind::Unreadable(format!("its definition cannot be read: {error}")))
-    };
     let live_xml = if known.vm.power.is_active() {
         Some(text(0)?)
     } else {
@@ -203,6 +261,7 @@ fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result
     Ok(Seen {
         detail: detail(texts, live, persistent, job, snapshots),
         bridges: bridges.unwrap_or_default(),
+        closely: true,
     })
 }
 
@@ -263,6 +322,7 @@ fn detail(
         inactive_cpu,
         pending: pending.unwrap_or_default(),
         dirty_rate: None,
+        qemu: None,
     }
 }
 

@@ -152,6 +152,7 @@ impl<'a> Whereabouts<'a> {
             | Action::Define { from, .. } => (from, "moved"),
             Action::CreateVolume { .. }
             | Action::CopyVolume { .. }
+            | Action::CompactVolume { .. }
             | Action::VerifyVolume { .. }
             | Action::DeleteVolume { .. } => return None,
         };

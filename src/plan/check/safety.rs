@@ -48,7 +48,9 @@ impl<'a> Replay<'a> {
                 Action::ShutDown { vm, .. } => {
                     replay.stopped.insert(vm);
                 }
-                Action::CreateVolume { spec } | Action::CopyVolume { spec, .. } => {
+                Action::CreateVolume { spec }
+                | Action::CopyVolume { spec, .. }
+                | Action::CompactVolume { spec, .. } => {
                     replay.made.insert(&spec.at, &spec.path);
                 }
                 _ => {}
@@ -72,7 +74,9 @@ impl<'a> Replay<'a> {
     /// and it was there; who deletes the original asks the host for it.
     fn is_complete(&self, id: StepId, copy: &VolumeRef) -> bool {
         let filled = self.any_before(id, |action| match action {
-            Action::CopyVolume { spec, .. } => spec.at == *copy,
+            Action::CopyVolume { spec, .. } | Action::CompactVolume { spec, .. } => {
+                spec.at == *copy
+            }
             Action::VerifyVolume { to, .. } => to == copy,
             _ => false,
         });
@@ -107,8 +111,34 @@ impl<'a> Replay<'a> {
             };
             let same = |(pool, name): &(_, _)| *pool == volume.pool && *name == volume.volume;
             let mut ours = mark.created_volumes.iter().chain(&mark.created_bases);
+            let mut passing = mark.temporary_volumes.iter();
             mark.to == volume.host && ours.any(same)
+                || mark.from == volume.host && passing.any(same)
         })
+    }
+
+    /// What a mark of the VM says to be made in passing, and nothing has removed before the step.
+    fn passing(&self, id: StepId, vm: &VmName) -> Vec<VolumeRef> {
+        let before = self.history.actions_before(id);
+        let marks = before.filter_map(|action| match action {
+            Action::Mark { mark, vm: of, .. } if of == vm => Some(mark),
+            _ => None,
+        });
+        let named = marks.flat_map(|mark| {
+            let at = |(pool, volume): &(_, _)| VolumeRef {
+                host: mark.from.clone(),
+                pool: Clone::clone(pool),
+                volume: Clone::clone(volume),
+            };
+            mark.temporary_volumes.iter().map(at)
+        });
+        let gone = |volume: &VolumeRef| {
+            self.any_before(
+                id,
+                |action| matches!(action, Action::DeleteVolume { at, .. } if at == volume),
+            )
+        };
+        named.filter(|volume| !gone(volume)).collect()
     }
 
     /// What is missing before a step for it to be safe, by the meaning of the step alone.
@@ -120,9 +150,13 @@ impl<'a> Replay<'a> {
 
     fn missing_for_volume(&self, id: StepId) -> Option<String> {
         match &self.plan.steps[id.0].action {
-            Action::CreateVolume { spec } | Action::CopyVolume { spec, .. } => (!self
-                .is_named(id, &spec.at))
-            .then(|| format!("{} is made before a mark names it", spec.at)),
+            Action::CopyVolume { from, .. } if !self.is_complete(id, from) => Some(format!(
+                "{from} is copied before it is known to be complete"
+            )),
+            Action::CreateVolume { spec }
+            | Action::CopyVolume { spec, .. }
+            | Action::CompactVolume { spec, .. } => (!self.is_named(id, &spec.at))
+                .then(|| format!("{} is made before a mark names it", spec.at)),
             Action::DeleteVolume {
                 at,
                 replaced_by: Some(copy),
@@ -176,6 +210,11 @@ impl<'a> Replay<'a> {
                     !not_active_on.contains(host),
                     format!("{vm} is started on {host}, which must not run it"),
                 );
+            }
+            Action::Unmark { vm, .. } => {
+                for left in self.passing(id, vm) {
+                    need(false, format!("{vm} loses its mark before {left} is gone"));
+                }
             }
             Action::Undefine { host, vm, kept_by } => {
                 let arrives = |action: &Action| arrival(action) == Some((vm, kept_by));

@@ -1,5 +1,7 @@
 //! What speaks against moves, in full.
 
+use std::collections::BTreeMap;
+
 use crate::plan::Finding;
 use crate::render::Role;
 use crate::render::page::{Page, Span, plain};
@@ -13,7 +15,7 @@ pub(super) fn findings(page: &mut Page<'_>, findings: &[Finding]) {
     page.blank();
     let heading = format!("Findings ({}):", findings.len());
     page.line(0, 0, &[(Role::Heading, heading)]);
-    for group in groups(findings) {
+    for group in groups(&findings.iter().collect::<Vec<_>>()) {
         match group.as_slice() {
             [] => {}
             [only] => {
@@ -38,17 +40,13 @@ pub(super) fn findings(page: &mut Page<'_>, findings: &[Finding]) {
 }
 
 /// Findings that differ only in whom they are about, in order of the first of each group.
-fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+pub(in crate::render) fn groups<'p>(findings: &[&'p Finding]) -> Vec<Vec<&'p Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
-    for finding in findings {
-        let kin = |group: &&mut Vec<&Finding>| {
-            group.first().is_some_and(|first| {
-                first.severity == finding.severity
-                    && first.code == finding.code
-                    && first.remedy == finding.remedy
-            })
-        };
-        match groups.iter_mut().find(kin) {
+    let mut places = BTreeMap::new();
+    for &finding in findings {
+        let kind = (finding.severity, &finding.code, &finding.remedy);
+        let place = *places.entry(kind).or_insert(groups.len());
+        match groups.get_mut(place) {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),
         }

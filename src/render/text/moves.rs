@@ -1,8 +1,9 @@
 //! What happens to one VM.
 
 use crate::model::VmName;
-use crate::plan::{Alternative, Carry, Change, Difference, DiskPlacement, Move, MoveKind, Plan};
+use crate::plan::{Alternative, Carry, Change, Difference, DiskPlacement, Move, MoveKind};
 use crate::render::Role;
+use crate::render::index::Index;
 use crate::render::page::{LABEL, Page, Span, glued, plain};
 use crate::render::style::{Symbol, severity, symbol};
 
@@ -12,7 +13,7 @@ use super::{diff, time};
 const INDENT: usize = 6;
 
 /// The block of a VM that moves.
-pub(super) fn moved(page: &mut Page<'_>, plan: &Plan, a_move: &Move, changes: &[&Change]) {
+pub(super) fn moved(page: &mut Page<'_>, index: &Index<'_>, a_move: &Move, changes: &[&Change]) {
     let symbol = symbol(a_move.kind);
     page.line(4, 6, &[(Role::Heading, headline(a_move))]);
     page.sign(symbol.role, symbol.sign, &[plain(a_move.vm.as_str())]);
@@ -43,7 +44,7 @@ pub(super) fn moved(page: &mut Page<'_>, plan: &Plan, a_move: &Move, changes: &[
         label = "";
     }
     page.entry(INDENT, "forecast", &[plain(forecast(a_move))]);
-    if let Some(spans) = verdicts(plan, &a_move.vm) {
+    if let Some(spans) = verdicts(index, &a_move.vm) {
         page.entry(INDENT, "findings", &spans);
     }
     if let Some(change) = &a_move.definition {
@@ -108,7 +109,7 @@ fn others(page: &mut Page<'_>, all: &[Alternative]) {
     }
 }
 
-fn headline(a_move: &Move) -> String {
+pub(in crate::render) fn headline(a_move: &Move) -> String {
     let Move { vm, from, to, .. } = a_move;
     match a_move.kind {
         MoveKind::Live => format!("# {vm} will be migrated live from {from} to {to}"),
@@ -160,7 +161,7 @@ fn from_to(is: &str, wanted: &str) -> Vec<Span> {
     ]
 }
 
-fn word(kind: MoveKind) -> &'static str {
+pub(in crate::render) fn word(kind: MoveKind) -> &'static str {
     match kind {
         MoveKind::Live => "live",
         MoveKind::Cold => "cold",
@@ -170,7 +171,7 @@ fn word(kind: MoveKind) -> &'static str {
     }
 }
 
-fn method(a_move: &Move) -> String {
+pub(in crate::render) fn method(a_move: &Move) -> String {
     let word = word(a_move.kind);
     if a_move.reason.is_empty() {
         word.to_owned()
@@ -179,8 +180,15 @@ fn method(a_move: &Move) -> String {
     }
 }
 
-fn forecast(a_move: &Move) -> String {
-    let bytes = glued(&a_move.bytes);
+pub(in crate::render) fn forecast(a_move: &Move) -> String {
+    let compacted = |disk: &DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
+    // What a compacted copy comes to is known only when it is made.
+    let at_most = if a_move.disks.iter().any(compacted) {
+        "at most "
+    } else {
+        ""
+    };
+    let bytes = format!("{at_most}{}", glued(&a_move.bytes));
     let downtime = match a_move.downtime.0 {
         0 => "no downtime".to_owned(),
         _ => format!("downtime {}", glued(&time(a_move.downtime))),
@@ -192,7 +200,7 @@ fn forecast(a_move: &Move) -> String {
 }
 
 /// Where a disk goes, and what of it is carried.
-fn placement(disk: &DiskPlacement) -> Vec<Span> {
+pub(in crate::render) fn placement(disk: &DiskPlacement) -> Vec<Span> {
     let place = |at: Option<&crate::model::VolumeRef>| {
         at.map_or_else(|| "no volume".to_owned(), ToString::to_string)
     };
@@ -217,9 +225,20 @@ fn placement(disk: &DiskPlacement) -> Vec<Span> {
                 .unwrap_or_else(|| "an empty drive".to_owned());
             vec![plain("not carried; at the destination:"), plain(path)]
         }
-        Carry::Copy => {
+        Carry::Copy | Carry::Compact { .. } => {
             let to = place(disk.to.as_ref());
-            vec![plain(from), aside("->".to_owned()), plain(to), aside(size)]
+            let mut spans = vec![plain(from), aside("->".to_owned()), plain(to), aside(size)];
+            let base = disk
+                .below
+                .map(|below| format!("with {} of its base", glued(&below)));
+            let way = match &disk.carry {
+                Carry::Compact { via: Some(via) } => Some(format!("compacted by way of {via}")),
+                Carry::Compact { via: None } => Some("compacted".to_owned()),
+                _ => None,
+            };
+            let told: Vec<String> = base.into_iter().chain(way).collect();
+            spans.extend((!told.is_empty()).then(|| plain(told.join(", "))));
+            spans
         }
         Carry::Thin { base_to, .. } => {
             let to = place(disk.to.as_ref());
@@ -236,16 +255,8 @@ fn placement(disk: &DiskPlacement) -> Vec<Span> {
 }
 
 /// What findings say about the VM, by code; they stand in full below.
-fn verdicts(plan: &Plan, vm: &VmName) -> Option<Vec<Span>> {
-    let own = plan
-        .findings
-        .iter()
-        .filter(|finding| finding.vm.as_ref() == Some(vm));
-    let mut codes: Vec<_> = own
-        .map(|finding| (finding.severity, finding.code.as_str()))
-        .collect();
-    codes.sort_unstable();
-    codes.dedup();
+fn verdicts(index: &Index<'_>, vm: &VmName) -> Option<Vec<Span>> {
+    let codes = index.codes(vm);
     let last = codes.len().checked_sub(1)?;
     let spans = codes.iter().enumerate().map(|(index, (grave, code))| {
         let (word, role) = severity(*grave);

@@ -39,6 +39,19 @@ pub fn restriction(rule: &Rule, style: &Style) -> String {
     entry("why", rule.why);
     entry("remedy", rule.remedy);
     entry("source", rule.source);
+    let covered = rules::checks();
+    let covered = covered
+        .iter()
+        .filter(|check| check.rules.contains(&rule.code));
+    for (index, check) in covered.enumerate() {
+        let text = format!(
+            "{} refuses {} ({})",
+            check.phase.word(),
+            check.refuses,
+            check.function
+        );
+        entry(if index == 0 { "libvirt" } else { "" }, &text);
+    }
     if rule.effects.contains(&rules::Effect::Risk) {
         let accept = format!(
             "write `accept: [{}]` into the migration settings of the VM, its cluster or the fleet, or pass `--accept {}`",
@@ -79,6 +92,28 @@ pub fn restrictions_table() -> String {
             rule.why,
             rule.remedy,
             rule.source,
+        ];
+        table.push_str("| ");
+        table.push_str(&cells.join(" | "));
+        table.push_str(" |\n");
+    }
+    table
+}
+
+/// The list of libvirt's checks for the documentation, in Markdown.
+#[must_use]
+pub fn checks_table() -> String {
+    let mut table = String::from(
+        "| phase | libvirt's function | refuses | rules | besides |\n|---|---|---|---|---|\n",
+    );
+    for check in rules::checks() {
+        let codes: Vec<String> = check.rules.iter().map(|code| format!("`{code}`")).collect();
+        let cells = [
+            check.phase.word(),
+            check.function,
+            check.refuses,
+            &codes.join(", "),
+            check.besides,
         ];
         table.push_str("| ");
         table.push_str(&cells.join(" | "));

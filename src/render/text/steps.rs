@@ -75,7 +75,7 @@ fn spans(plan: &Plan, id: StepId) -> Vec<Span> {
 }
 
 /// The other step's number and why it is waited for; the order of one VM's own steps needs no reason.
-fn wait(plan: &Plan, step: &Step, dependency: Dependency) -> String {
+pub(in crate::render) fn wait(plan: &Plan, step: &Step, dependency: Dependency) -> String {
     let other = dependency.step;
     match dependency.why {
         Why::SameVm => other.to_string(),
@@ -96,7 +96,7 @@ fn wait(plan: &Plan, step: &Step, dependency: Dependency) -> String {
 }
 
 /// Why a step that waits for no step any more starts still later: what it uses while it runs is used up.
-fn queued(plan: &Plan, held: &Held) -> Option<String> {
+pub(in crate::render) fn queued(plan: &Plan, held: &Held) -> Option<String> {
     let by = held.by;
     match &held.what {
         Cause::After(_) => None,

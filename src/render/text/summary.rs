@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::apply::{Event, Happening, Summary};
-use crate::model::{Millis, VmName};
+use crate::model::{Bytes, Millis, VmName};
 use crate::plan::Plan;
 use crate::render::page::{Page, plain};
 use crate::render::{Role, Style};
@@ -196,6 +196,7 @@ fn closing(summary: &Summary) -> String {
         steps_done,
         steps,
         bytes,
+        saved,
         took,
         cancelled,
     } = summary;
@@ -216,8 +217,12 @@ fn closing(summary: &Summary) -> String {
     if !left.is_empty() {
         parts.push(format!("{} not done", left.len()));
     }
+    let saved = match *saved {
+        Bytes::ZERO => String::new(),
+        saved => format!(", {saved} saved by shrinking"),
+    };
     format!(
-        "{outcome}: {}; {steps_done} of {steps} steps, {bytes} carried in {took}.",
+        "{outcome}: {}; {steps_done} of {steps} steps, {bytes} carried in {took}{saved}.",
         parts.join(", ")
     )
 }

@@ -75,6 +75,16 @@ fn bound(plan: &Plan) -> String {
     format!("no order could be faster than {least} ({ratio:.2})")
 }
 
+/// The line with the plan's hash; nothing where there is nothing to do or to refuse.
+#[must_use]
+pub fn hash(plan: &Plan) -> String {
+    if plan.is_empty() && !plan.is_blocked() {
+        String::new()
+    } else {
+        format!("Hash: {}\n", plan.hash())
+    }
+}
+
 fn word<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
 }

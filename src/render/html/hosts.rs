@@ -1,0 +1,180 @@
+//! The fleet before and after: each host with its room, the VMs that leave it, come to it and stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maud::{Markup, html};
+
+use super::layout::{counted, from_to, host_words, percent};
+use super::room::{self, Course};
+use super::view::View;
+use crate::model::{Bytes, HostName, VmName};
+use crate::plan::Move;
+
+/// VMs that stay are listed at once up to this number, else behind a click.
+const STAYING_OPEN: usize = 12;
+
+/// Who is on a host, before and after.
+#[derive(Default)]
+struct Guests<'p> {
+    leaving: Vec<&'p Move>,
+    coming: Vec<&'p Move>,
+    staying: BTreeSet<&'p VmName>,
+    /// VMs that are off, among all of them.
+    off: BTreeSet<&'p VmName>,
+    /// Memory and processors of the machine, in words.
+    machine: Option<String>,
+    unreachable: bool,
+}
+
+pub(super) fn section(view: &View<'_>) -> Markup {
+    let guests = guests(view);
+    let courses = room::courses(view.plan);
+    let mut by_host: BTreeMap<&HostName, Vec<&Course<'_>>> = BTreeMap::new();
+    for course in &courses {
+        if let Some((host, _)) = room::owner(&course.capacity.resource) {
+            by_host.entry(host).or_default().push(course);
+        }
+    }
+    html! {
+        section #hosts aria-labelledby="hosts-title" {
+            h2 #hosts-title { "Hosts before and after" }
+            @if view.roster.is_none() {
+                p.left-out { "The plan's file does not say which other VMs are on the hosts, so only those that move are shown." }
+            }
+            div.hosts {
+                @for (host, guests) in &guests {
+                    (card(view, host, guests, by_host.get(host).map_or(&[], Vec::as_slice)))
+                }
+            }
+        }
+    }
+}
+
+fn guests<'p>(view: &View<'p>) -> BTreeMap<&'p HostName, Guests<'p>> {
+    let mut hosts: BTreeMap<&HostName, Guests<'_>> = BTreeMap::new();
+    for (name, entry) in view.roster.iter().flat_map(|roster| &roster.hosts) {
+        let guests = hosts.entry(name).or_default();
+        let Some(entry) = entry else {
+            guests.unreachable = true;
+            continue;
+        };
+        guests.machine = Some(format!("{} CPUs, {}", entry.cpus, entry.memory));
+        for (vm, known) in &entry.vms {
+            if !known.active {
+                guests.off.insert(vm);
+            }
+            // A move decides where its VM is, also where an earlier apply left traces of it on both hosts.
+            if view
+                .move_of(vm)
+                .is_none_or(|a_move| a_move.from == a_move.to && a_move.to == *name)
+            {
+                guests.staying.insert(vm);
+            }
+        }
+    }
+    for a_move in &view.plan.moves {
+        if a_move.from == a_move.to {
+            hosts
+                .entry(&a_move.to)
+                .or_default()
+                .staying
+                .insert(&a_move.vm);
+        } else {
+            hosts.entry(&a_move.from).or_default().leaving.push(a_move);
+            hosts.entry(&a_move.to).or_default().coming.push(a_move);
+        }
+    }
+    hosts
+}
+
+fn card(view: &View<'_>, host: &HostName, guests: &Guests<'_>, courses: &[&Course<'_>]) -> Markup {
+    let before = guests.staying.len() + guests.leaving.len();
+    let after = guests.staying.len() + guests.coming.len();
+    let title = host_words([host]);
+    html! {
+        article.host data-hosts=(title) aria-label={ "host " (host) } {
+            header {
+                h3 { (host) }
+                @if guests.unreachable { span.verdict.blocks { "did not answer" } }
+                span.figure {
+                    (counted(before, "VM", "VMs"))
+                    @if before != after || !guests.coming.is_empty() { " → " (after) }
+                }
+            }
+            @if let Some(machine) = &guests.machine { p.aside { (machine) } }
+            @if !courses.is_empty() {
+                table.rooms {
+                    thead.unseen { tr { th scope="col" { "room" } th scope="col" { "taken before and after" } th scope="col" { "figures" } } }
+                    tbody { @for course in courses { (room(course)) } }
+                }
+            }
+            @if !guests.leaving.is_empty() || !guests.coming.is_empty() {
+                div.ways {
+                    (way(view, "leave", &guests.leaving, |a_move| &a_move.to, "→ "))
+                    (way(view, "come", &guests.coming, |a_move| &a_move.from, "← "))
+                }
+            }
+            @if !guests.staying.is_empty() {
+                details.stay open[guests.staying.len() <= STAYING_OPEN] {
+                    summary { (counted(guests.staying.len(), "VM stays", "VMs stay")) }
+                    ul.chips {
+                        @for vm in &guests.staying {
+                            li data-vm=(vm) {
+                                @if let Some(place) = view.moved.get(vm) { a href={ "#move-" (place + 1) } { (vm) } } @else { (vm) }
+                                @if guests.off.contains(vm) { span.aside { " off" } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn way(
+    view: &View<'_>,
+    word: &str,
+    moves: &[&Move],
+    other: impl Fn(&Move) -> &HostName,
+    arrow: &str,
+) -> Markup {
+    html! {
+        @if !moves.is_empty() {
+            div.way.(word) {
+                h4 { (moves.len()) " " (word) }
+                ul.plain {
+                    @for a_move in moves {
+                        li data-vm=(a_move.vm) {
+                            a href={ "#move-" (view.moved.get(&a_move.vm).map_or(0, |place| place + 1)) } { (a_move.vm) }
+                            span.aside { " " (arrow) (other(a_move)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A bar for before above a bar for after.
+fn room(course: &Course<'_>) -> Markup {
+    let capacity = course.capacity;
+    let Some((_, what)) = room::owner(&capacity.resource) else {
+        return html! {};
+    };
+    let last = course.last();
+    html! {
+        tr {
+            th scope="row" { (what) }
+            td {
+                svg width="100%" height="12" aria-hidden="true" {
+                    rect.rail width="100%" height="12" {}
+                    rect.before width=(percent(capacity.used, capacity.limit)) height="5" {}
+                    rect.after width=(percent(last, capacity.limit)) y="7" height="5" {}
+                }
+            }
+            td.figure {
+                (from_to(capacity.used, last)) " of " (Bytes(capacity.limit))
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What the destination refuses until its QEMU waits for the VM.
+
+use super::check::{Check, Phase, check};
+
+const fn prepare(
+    function: &'static str,
+    refuses: &'static str,
+    rules: &'static [&'static str],
+    besides: &'static str,
+) -> Check {
+    check(Phase::Prepare, function, refuses, rules, besides)
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    prepare(
+        "qemuMigrationParamsFromFlags, qemuMigrationParamsSetCompression",
+        "compression methods that are unknown (zlib and zstd before 9.4), named twice, or do not go with the streams; tuning of what is not switched on",
+        &["migration-settings"],
+        "Domicile tunes nothing but the number of streams, with which it also asks for them.",
+    ),
+    prepare(
+        "qemuDomainMigratePrepare3Params",
+        "sockets in place of addresses without an address for disks, and other contradictions of addresses",
+        &[],
+        "Domicile names an address for everything or none.",
+    ),
+    prepare(
+        "qemuMigrationAnyPrepareDef",
+        "a definition that this libvirt cannot read",
+        &["domain-unsupported"],
+        "What an older libvirt does not know of a definition it mostly passes over, and no call says what it would refuse.",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareDirect",
+        "a host that calls itself localhost, where no address is given",
+        &["hostname-local"],
+        "`migration_host` of qemu.conf would do as well, and libvirt does not tell it.",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareDirect, qemuMigrationDstStartNBDServer",
+        "more migrations at once than there are ports (49152 to 49215, two where disks are copied)",
+        &[],
+        "Which ports others use no call tells. Domicile's own migrations at once are limited by `parallel`, 2 to a host unless given.",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareAny",
+        "a migration without TLS where qemu.conf demands it (migrate_tls_force)",
+        &[],
+        "libvirt does not tell what stands in qemu.conf. The guest runs on; `tls: true` asks for it.",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareFresh",
+        "whatever the hook /etc/libvirt/hooks/qemu refuses or changes",
+        &[],
+        "It is a program of the administrator.",
+    ),
+    prepare(
+        "qemuMigrationCookieXMLParse",
+        "a source and a destination of one host UUID",
+        &["same-host-uuid"],
+        "",
+    ),
+    prepare(
+        "qemuMigrationCookieXMLParseMandatoryFeatures",
+        "features of the migration that this libvirt does not know: memory and CPUs that were plugged, the lock driver",
+        &["qemu-older"],
+        "All of them came before libvirt 4.0. A destination with an older libvirt has an older QEMU as well.",
+    ),
+    prepare(
+        "qemuMigrationCookieParse",
+        "lock drivers that differ (lock_manager of qemu.conf)",
+        &[],
+        "libvirt does not tell which lock driver a host uses.",
+    ),
+    prepare(
+        "virDomainObjListAddLocked",
+        "another VM of that name, or of that UUID",
+        &["name-taken", "uuid-taken"],
+        "",
+    ),
+    prepare(
+        "virDomainObjListAddLocked",
+        "the same VM, active or on its way elsewhere",
+        &["vm-twice", "unfinished", "job-active"],
+        "",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareActive",
+        "RDMA without a hard limit for memory",
+        &[],
+        "Domicile migrates over TCP.",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareStorage (9.0: qemuMigrationDstPrecreateStorage)",
+        "a disk to copy whose volume is missing, where it cannot be created: incremental copies, devices, pools that are absent",
+        &[
+            "pool-missing",
+            "pool-inactive",
+            "pool-space",
+            "pool-kind",
+            "volume-taken",
+            "chain-deep",
+            "format",
+        ],
+        "Domicile creates every volume beforehand, and leaves none to libvirt.",
+    ),
+    prepare(
+        "qemuProcessInit, virQEMUCapsCacheLookupCopy",
+        "an emulator, architecture or machine type that is not there",
+        &["domain-unsupported", "machine-type", "os-family"],
+        "",
+    ),
+    prepare(
+        "qemuProcessStartValidate",
+        "a VM of type kvm without /dev/kvm",
+        &["virt-type"],
+        "",
+    ),
+    prepare(
+        "qemuSecurityCheckAllLabel, virSecurityManagerCheckModel",
+        "a label of a security driver that the host does not use",
+        &["security-model"],
+        "",
+    ),
+    prepare(
+        "qemuSecurityGenLabel, virSecurityManagerGenLabel",
+        "a VM that is not confined, where qemu.conf demands it (security_require_confined); a fixed label that another VM has",
+        &[],
+        "libvirt does not tell what stands in qemu.conf, and fixed labels are there to be the same on each host.",
+    ),
+    prepare(
+        "virDomainDefValidate, qemuValidateDomainDef",
+        "devices and settings for which QEMU lacks the capability",
+        &["domain-unsupported", "qemu-older"],
+        "The domain capabilities tell of buses, graphics, video cards, TPMs and firmware. Of other devices they tell nothing; a QEMU that is not older has what the source's has, if it was built alike.",
+    ),
+    prepare(
+        "qemuProcessStartValidateTSC",
+        "a TSC frequency that the host neither has nor can scale to",
+        &["tsc-frequency"],
+        "",
+    ),
+    prepare(
+        "qemuProcessUpdateGuestCPU, virCPUCompare",
+        "a CPU model or feature that the host cannot give",
+        &["cpu-incompatible"],
+        "",
+    ),
+    prepare(
+        "qemuProcessUpdateLiveGuestCPU",
+        "a running CPU of which QEMU leaves out a feature, after it has started",
+        &["cpu-incompatible", "cpu-passthrough"],
+        "What QEMU leaves out it says only when it runs; libvirt's comparison asks the same QEMU beforehand.",
+    ),
+    prepare(
+        "qemuDomainSecretPrepare, qemuDomainSecretInfoSetup",
+        "a secret that is not defined, or has no value",
+        &["secret-missing"],
+        "Whether a secret has a value is told only to who may read it.",
+    ),
+    prepare(
+        "qemuProcessGraphicsReservePorts",
+        "a fixed port of a console that another VM has",
+        &["host-taken"],
+        "A program other than libvirt's VMs may have the port as well.",
+    ),
+    prepare(
+        "qemuProcessGraphicsSetupListen, qemuBuildGraphicsCommandLine",
+        "an address to listen on that the host does not have",
+        &["listen-address", "network-missing"],
+        "",
+    ),
+    prepare(
+        "qemuFirmwareFillDomain, qemuPrepareNVRAM",
+        "firmware, or a template of its variables, that is not there",
+        &["domain-unsupported", "local-media", "nvram"],
+        "Templates of variables libvirt does not list; where they are missing, the image is too.",
+    ),
+    prepare(
+        "qemuProcessOpenVhostVsock",
+        "a vsock address that another VM has, and a kernel without vhost-vsock",
+        &["host-taken"],
+        "Which modules a kernel has no call tells.",
+    ),
+    prepare(
+        "qemuProcessPrepareHostNetwork, virDomainNetAllocateActualDevice",
+        "a network that is missing, not started or out of devices",
+        &["network-missing", "network-unknown"],
+        "",
+    ),
+    prepare(
+        "qemuInterfaceBridgeConnect, virNetDevTapCreate",
+        "a bridge that is missing, and a fixed device name that is taken",
+        &["network-missing", "network-unknown", "host-taken"],
+        "",
+    ),
+    prepare(
+        "virNWFilterInstantiateFilter",
+        "a network filter that is not defined",
+        &["nwfilter-missing"],
+        "",
+    ),
+    prepare(
+        "qemuHostdevPrepareDomainDevices",
+        "devices of the host that are missing or in use",
+        &["device"],
+        "",
+    ),
+    prepare(
+        "qemuProcessPrepareHostBackendChardev, qemuProcessPrepareHostStorage",
+        "files, devices and sockets that are missing",
+        &[
+            "local-media",
+            "host-socket",
+            "foreign-path",
+            "shared-differs",
+        ],
+        "",
+    ),
+    prepare(
+        "qemuProcessBuildDestroyMemoryPaths, qemuProcessNeedHugepagesPath",
+        "huge pages of a size for which nothing is mounted",
+        &["hugepages"],
+        "What is mounted no call tells; that the host has pages of the size is seen.",
+    ),
+    prepare(
+        "qemuProcessSetupPid, virNumaSetupMemoryPolicy",
+        "processors and NUMA cells that the host does not have",
+        &["cpu-pinning"],
+        "",
+    ),
+    prepare(
+        "qemuExtDevicesPrepareHost, qemuExtDevicesStart",
+        "programs beside QEMU that are not installed or do not start",
+        &["helper-unknown", "domain-unsupported", "host-socket"],
+        "Of swtpm the domain capabilities tell; of the others nothing does.",
+    ),
+    prepare(
+        "qemuProcessPrepareLaunchSecurityGuestInput",
+        "encrypted memory that the host cannot give",
+        &["launch-security"],
+        "",
+    ),
+    prepare(
+        "virDomainLockProcessStart",
+        "a disk that another host's lock manager holds",
+        &["volume-shared"],
+        "Locks of lockd and sanlock no call tells.",
+    ),
+    prepare(
+        "qemuSecuritySetAllLabel",
+        "files whose owner or label cannot be changed, as on NFS that maps root to nobody",
+        &[],
+        "How a server maps users is seen only when it is tried.",
+    ),
+    prepare(
+        "qemuProcessLaunch",
+        "a QEMU that does not start: memory that the host does not have, addresses and files in use",
+        &["capacity", "host-taken", "listen-address"],
+        "What else keeps a program from starting is seen when it starts.",
+    ),
+    prepare(
+        "qemuMigrationParamsCheck",
+        "features of migration that QEMU lacks or that do not go together",
+        &["migration-settings", "qemu-minimum"],
+        "Whether a kernel gives QEMU what post-copy needs (userfaultfd) no call tells. The guest runs on; post-copy is prepared only where `on_stall` names it.",
+    ),
+    prepare(
+        "qemuMigrationParamsEnableTLS",
+        "TLS without certificates (migrate_tls_x509_cert_dir of qemu.conf), or with a QEMU without it",
+        &["tls"],
+        "Whether certificates are there no call tells, so that this is a note.",
+    ),
+    prepare(
+        "qemuMigrationDstStartNBDServer",
+        "empty drives and read-only disks among those to copy",
+        &[],
+        "Domicile names the disks that it copies, and copies neither.",
+    ),
+    prepare(
+        "qemuMigrationDstPrepareAnyBlockDirtyBitmaps",
+        "bitmaps of disks that the destination cannot find",
+        &[],
+        "Bitmaps that do not fit are left out; the disks are those that Domicile has put there.",
+    ),
+];
