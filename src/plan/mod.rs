@@ -22,8 +22,8 @@ pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
-pub use step::{Action, ColdRung, CopyMode, Forecast, MigrationOptions, Step, StepId, VolumeSpec};
-pub use wait::{Cause, Dependency, Held, Why};
+pub use step::{Action, ColdRung, CopyMode, Forecast, MigrationOptions, Step, VolumeSpec};
+pub use wait::{Cause, Dependency, Held, StepId, Why};
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 
@@ -223,7 +223,7 @@ impl Plan {
         &self.steps[id.0]
     }
 
-    /// How many times the least possible time the plan takes; 1 where no order could be faster.
+    /// How many times the least possible time the plan takes; 1 where no order of these steps is faster.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         if self.bound.time == Millis::ZERO {

@@ -8,26 +8,14 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dependency, Held, Resource, Seen, Slot};
+use super::resource::{Resource, Slot};
+use super::seen::Seen;
+use super::wait::{Dependency, Held};
 use crate::definition::Rewrite;
 use crate::desired::{Driver, OnShutdownTimeout, OnStall};
 use crate::model::{
     Bytes, BytesPerSecond, DiskTarget, HostName, Millis, MoveMark, VmName, VolumeFormat, VolumeRef,
 };
-
-/// A step's number: its index in the plan.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(transparent)]
-pub struct StepId(pub usize);
-
-/// People count from one.
-impl fmt::Display for StepId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.0 + 1)
-    }
-}
 
 /// One executable act of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,25 @@
 //! What a step waits for: what must come before it in any order, and what by the forecast determined its start.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Slot, StepId};
+use super::resource::Slot;
+
+/// A step's number: its index in the plan.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct StepId(pub usize);
+
+/// People count from one.
+impl fmt::Display for StepId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0 + 1)
+    }
+}
 
 /// Why a step waits for another.
 #[derive(

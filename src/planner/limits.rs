@@ -125,7 +125,9 @@ fn ends(action: &Action) -> Option<(&HostName, &HostName)> {
         Action::MigrateLive { from, to, .. }
         | Action::MigratePaused { from, to, .. }
         | Action::AwaitMigration { from, to, .. } => Some((from, to)),
-        Action::CopyVolume { from, spec, .. } => Some((&from.host, &spec.at.host)),
+        Action::CopyVolume { from, spec, .. } | Action::CompactVolume { from, spec } => {
+            Some((&from.host, &spec.at.host))
+        }
         Action::VerifyVolume { from, to, .. } => Some((&from.host, &to.host)),
         Action::BlockCopy { host, .. } => Some((host, host)),
         _ => None,

@@ -227,12 +227,15 @@ impl<'a> Transfer<'a> {
             Action::BlockCopy {
                 host, bandwidth, ..
             } => (host, host, *bandwidth),
+            Action::CompactVolume { from, spec } => (&from.host, &spec.at.host, None),
             _ => return None,
         };
         let (up, down) = (Slot::Upload(from.clone()), Slot::Download(to.clone()));
         let network = match action {
             // Within the host; or nobody knows at which rate an earlier apply began it.
-            Action::BlockCopy { .. } | Action::AwaitMigration { .. } => Vec::new(),
+            Action::BlockCopy { .. }
+            | Action::CompactVolume { .. }
+            | Action::AwaitMigration { .. } => Vec::new(),
             Action::VerifyVolume { .. } => vec![up, Slot::Upload(to.clone())],
             _ => vec![up, down],
         };

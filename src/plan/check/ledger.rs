@@ -132,11 +132,22 @@ impl Ledger<'_> {
         of_disks.max().or(read)
     }
 
+    /// The disk's own volume, where this one is its compacted copy in passing.
+    fn original<'v>(&'v self, at: &'v VolumeRef, vms: &[VmName]) -> &'v VolumeRef {
+        let moves = self.plan.moves.iter().filter(|one| vms.contains(&one.vm));
+        let mut disks = moves.flat_map(|one| &one.disks);
+        let passing = disks.find(|disk| disk.carry.via() == Some(at));
+        passing.and_then(|disk| disk.from.as_ref()).unwrap_or(at)
+    }
+
     /// What the new volume of a step comes to occupy. QEMU fills a raw one to its capacity.
     fn filled(&self, id: StepId) -> Option<(Resource, u64)> {
         let step = self.plan.step(id);
         let (at, bytes) = match &step.action {
-            Action::CopyVolume { from, spec, .. } => (&spec.at, self.size_of(from, &step.vms)),
+            Action::CopyVolume { from, spec, .. } | Action::CompactVolume { from, spec } => {
+                let original = self.original(from, &step.vms);
+                (&spec.at, self.size_of(original, &step.vms))
+            }
             Action::CreateVolume { spec } => {
                 let moves = self
                     .plan
@@ -243,6 +254,29 @@ impl Ledger<'_> {
         self.history.actions_before(id).any(starts)
     }
 
+    /// What the VM's steps took beyond what stays, to make a volume that is there only in passing.
+    fn taken_for(&self, id: StepId, at: &VolumeRef, pool: &Resource) -> Option<u64> {
+        let [vm] = self.plan.step(id).vms.as_slice() else {
+            return None;
+        };
+        let own = self.history.own(vm).iter().map(|other| StepId(*other));
+        let before = own.filter(|other| self.history.is_before(*other, id));
+        let (mut taken, mut stays, mut is_made) = (0_u64, 0_u64, false);
+        for other in before {
+            let step = self.plan.step(other);
+            let here = step.takes.iter().filter(|(resource, _)| resource == pool);
+            taken += here.map(|(_, amount)| amount).sum::<u64>();
+            match &step.action {
+                Action::CompactVolume { spec, .. } if spec.at == *at => is_made = true,
+                _ => {
+                    let filled = self.filled(other).filter(|(resource, _)| resource == pool);
+                    stays += filled.map_or(0, |(_, amount)| amount);
+                }
+            }
+        }
+        is_made.then_some(taken.saturating_sub(stays))
+    }
+
     /// What a step says it gives back and does not.
     fn returns(&self, id: StepId) -> Option<String> {
         let step = self.plan.step(id);
@@ -276,10 +310,11 @@ impl Ledger<'_> {
                 _ => {}
             }
         }
-        if let Action::DeleteVolume { at, .. } = &step.action
-            && let Some(bytes) = self.size_of(at, &step.vms)
-        {
-            back.insert(self.given.pool(at), bytes.0);
+        if let Action::DeleteVolume { at, .. } = &step.action {
+            let pool = self.given.pool(at);
+            let there = self.size_of(at, &step.vms).map(|bytes| bytes.0);
+            let bytes = self.taken_for(id, at, &pool).or(there);
+            back.extend(bytes.map(|bytes| (pool, bytes)));
         }
         let mut said = Amounts::new();
         for (resource, amount) in &step.frees {

@@ -69,10 +69,10 @@ fn bound(plan: &Plan) -> String {
     // Less than half a percent above is nothing that anybody would change an order for.
     let ratio = plan.ratio();
     if ratio < 1.005 {
-        return "no order could be faster".to_owned();
+        return "no order of these steps is faster".to_owned();
     }
     let least = time(plan.bound.time);
-    format!("no order could be faster than {least} ({ratio:.2})")
+    format!("no order of these steps is faster than {least} ({ratio:.2})")
 }
 
 /// The line with the plan's hash; nothing where there is nothing to do or to refuse.
