@@ -7,6 +7,7 @@ mod definition;
 mod executor;
 mod faults;
 mod manifest;
+mod meaning;
 mod observe;
 mod pipelines;
 mod planner;
@@ -19,5 +20,7 @@ mod scenarios;
     reason = "a schema that is not understood must stop the test that relies on it"
 )]
 mod schema;
+mod schemas;
 mod simulator;
+mod solver;
 mod support;

@@ -16,7 +16,7 @@ use domicile::render::{Style, text};
 use domicile::simulator::Simulator;
 use domicile::{desired::Desired, manifest, planner};
 
-fn folders() -> Vec<PathBuf> {
+pub(crate) fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let entries = std::fs::read_dir(root).expect("the scenarios are there");
     let mut folders: Vec<_> = entries
@@ -28,7 +28,7 @@ fn folders() -> Vec<PathBuf> {
 
 fn planned(desired: &Desired, observed: &Observed, name: &str) -> Plan {
     let plan = planner::plan(desired, observed);
-    assert_eq!(check::check(&plan), Vec::new(), "{name}");
+    assert_eq!(check::check(desired, observed, &plan), Vec::new(), "{name}");
     plan
 }
 

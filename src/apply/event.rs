@@ -1,13 +1,14 @@
 //! What happens during an apply, in the order in which it happened. Renderers and the journal consume these; the
 //! executor knows none of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
 use crate::plan::StepId;
 
 /// One thing that happened, with its time counted from the start of the apply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When, from the start of the apply.
     pub at: Millis,
@@ -16,7 +17,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Happening {
     /// A step began.
@@ -137,7 +138,7 @@ fn is_nothing(bytes: &Bytes) -> bool {
 }
 
 /// What came of an apply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// VMs whose moves are complete.
     pub moved: Vec<VmName>,

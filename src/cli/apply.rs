@@ -23,6 +23,8 @@ use crate::desired::{Desired, OnFailure};
 use crate::hypervisor::{Cancel, Hypervisor};
 use crate::libvirt::LibvirtHosts;
 use crate::observed::Observed;
+use crate::plan::Basis;
+use crate::render::clean;
 use crate::simulator::Simulator;
 
 /// How soon a wish to stop is seen while hosts are read under locks.
@@ -104,25 +106,30 @@ fn from_file(
         None
     } else {
         let patience = arguments.lock_timeout;
-        let (plan, uuids) = (&saved.plan, &saved.hosts);
+        let (plan, uuids) = (&saved.plan, saved.basis.uuids());
         Some(locking::take(
-            console, &libvirt, plan, uuids, patience, cancel,
+            console, &libvirt, plan, &uuids, patience, cancel,
         )?)
     };
     let made = read_again(console, arguments, desired, &libvirt, cancel)?;
-    let differences = saved.differences(&made.observed, &made.plan);
-    if !differences.is_empty() {
-        let since = format!("{} was made ({})", path.display(), saved.made_at);
-        return Err(stale(&since, &differences)
+    let since = saved.differences(&made.observed, &made.plan);
+    let when = format!("{} was made ({})", path.display(), saved.made_at);
+    if !since.matters.is_empty() {
+        return Err(stale(&when, &since.matters)
             .help("plan again with `domicile plan --out FILE` and review what is different"));
+    }
+    if !since.harmless.is_empty() {
+        let harmless = list(&since.harmless);
+        remark(&format!(
+            "Changed since {when}, and no step rests on it:\n{harmless}"
+        ));
     }
     let is_something = show(console, arguments, &made.plan)?;
     Ok(is_something.then_some((made, locks)))
 }
 
 fn stale(since: &str, differences: &[String]) -> Failure {
-    let list: Vec<String> = differences.iter().map(|line| format!("  {line}")).collect();
-    let list = list.join("\n");
+    let list = list(differences);
     let message = format!("the hosts have changed since {since}, so nothing was started\n{list}");
     Failure::new(Exit::STALE, message)
 }
@@ -140,11 +147,14 @@ fn under_locks(
     }
     let mut differences = Vec::new();
     for _ in 0..ROUNDS {
-        let known = Saved::new(&made.desired, &made.observed, &made.plan);
+        let known = Basis::of(&made.plan, &made.observed);
         let (libvirt, patience) = (&made.libvirt, arguments.lock_timeout);
-        let locks = locking::take(console, libvirt, &made.plan, &known.hosts, patience, cancel)?;
+        let uuids = known.uuids();
+        let locks = locking::take(console, libvirt, &made.plan, &uuids, patience, cancel)?;
         let fresh = read_again(console, arguments, &made.desired, libvirt, cancel)?;
-        differences = known.differences(&fresh.observed, &fresh.plan);
+        let was = made.plan.meaning();
+        differences = known.since(&fresh.observed).matters;
+        differences.extend(was.differences(&fresh.plan.meaning()));
         if differences.is_empty() {
             return Ok(Some((fresh, Some(locks))));
         }
@@ -204,6 +214,14 @@ fn read_again(
         plan,
         libvirt: Arc::clone(libvirt),
     })
+}
+
+fn list(lines: &[String]) -> String {
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| format!("  {}", clean(line)))
+        .collect();
+    lines.join("\n")
 }
 
 fn carry_out(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
+use super::expect::Expected;
 use crate::model::{Millis, VmName};
 
 /// Keep virtual machines where a YAML file says they live
@@ -47,7 +48,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check the manifest alone; no host is asked
-    Validate(ManifestArguments),
+    Validate(ValidateArguments),
     /// Read all hosts and show them
     Observe(ObserveArguments),
     /// Write a manifest of what is on the hosts
@@ -67,8 +68,12 @@ pub(super) enum Command {
         /// A code from a plan's findings, such as storage-unsafe
         code: Option<String>,
     },
-    /// Print the JSON schema of the manifest
-    Schema,
+    /// Print the JSON schema of the manifest, or of a document that Domicile writes
+    Schema {
+        /// Which
+        #[arg(value_enum, default_value_t = SchemaOf::Manifest)]
+        of: SchemaOf,
+    },
     /// Print a script that completes commands in a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -121,6 +126,119 @@ pub(super) struct ManifestArguments {
     )]
     pub(super) files: Vec<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = VALIDATE_EXAMPLES)]
+pub(super) struct ValidateArguments {
+    #[command(flatten)]
+    pub(super) manifest: ManifestArguments,
+    #[command(flatten)]
+    pub(super) annotations: AnnotationArguments,
+}
+
+/// What a plan can be printed as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For a terminal or a log
+    #[default]
+    Text,
+    /// For a comment on a pull request: at most 65,535 characters
+    Markdown,
+    /// For programs; `domicile schema plan` describes it
+    Json,
+    /// The steps and what each waits for, as a Mermaid graph
+    Mermaid,
+    /// The same for Graphviz
+    Dot,
+    /// A page for a browser, in one file that loads nothing
+    Html,
+}
+
+/// What is described by a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The manifest
+    Manifest,
+    /// What `plan --json` and `show --json` print
+    Plan,
+    /// What `plan --out` writes
+    SavedPlan,
+    /// What `observe --json` and `observe --out` write
+    Reading,
+    /// A line of `apply --json`
+    Events,
+}
+
+/// As what to print a plan.
+#[derive(Debug, Clone, Args)]
+pub(super) struct OutputArguments {
+    /// What to print
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// What the plan is called in a comment; its hidden marker has the name, so that a pipeline finds the comment that
+    /// it shall update [default: the manifest's name]
+    #[arg(long, value_name = "NAME")]
+    pub(super) comment_id: Option<String>,
+}
+
+impl OutputArguments {
+    pub(super) fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            self.format.unwrap_or_default()
+        }
+    }
+}
+
+/// As what to write faults and findings for a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AnnotationFormat {
+    /// GitHub's workflow commands, on standard error unless a file is named
+    Github,
+    /// GitLab's code quality report; needs --annotations-out
+    Gitlab,
+    /// SARIF 2.1.0; needs --annotations-out
+    Sarif,
+}
+
+/// Where a review shall see faults and findings.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AnnotationArguments {
+    /// Write faults and findings with their lines in the manifest, for a review
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) annotations: Option<AnnotationFormat>,
+    /// Write them to this file
+    #[arg(long, value_name = "FILE", requires = "annotations")]
+    pub(super) annotations_out: Option<PathBuf>,
+}
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  domicile validate -f fleet.yaml
+  domicile validate -f fleet --annotations sarif --annotations-out domicile.sarif";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  domicile plan --target web-1 --out web.plan
+  domicile plan --format markdown --comment-id production
+  domicile plan --json --detailed-exitcode
+  domicile plan --annotations github";
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  domicile apply web.plan
+  domicile apply --auto-approve --json
+  domicile apply --auto-approve --expect web.plan
+  domicile apply --simulate --observed reading.json";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  domicile show web.plan
+  domicile show web.plan --format mermaid";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Timeout {
@@ -187,41 +305,25 @@ pub(super) struct Planning {
     pub(super) parallelism: Option<u32>,
 }
 
-/// How a plan is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For a terminal or a log
-    Text,
-    /// For programs
-    Json,
-    /// A page for a browser, in one file that loads nothing
-    Html,
-}
-
 #[derive(Debug, Args)]
+#[command(after_help = PLAN_EXAMPLES)]
 pub(super) struct PlanArguments {
     #[command(flatten)]
     pub(super) planning: Planning,
     /// Save the plan, for `apply FILE`
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// How to write it
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        conflicts_with = "json"
-    )]
-    pub(super) format: Format,
-    /// Print JSON; the same as `--format json`
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
+    #[command(flatten)]
+    pub(super) annotations: AnnotationArguments,
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = APPLY_EXAMPLES)]
 pub(super) struct ApplyArguments {
     /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
     #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept"])]
@@ -231,6 +333,9 @@ pub(super) struct ApplyArguments {
     /// Bring every VM back to where it was before the apply of this journal: a plan like any other
     #[arg(long, value_name = "JOURNAL", conflicts_with = "plan_file")]
     pub(super) rollback: Option<PathBuf>,
+    /// Go on only if the plan is the one of this hash, or of this file from `plan --out`
+    #[arg(long, value_name = "HASH|FILE")]
+    pub(super) expect: Option<Expected>,
     /// Do not ask
     #[arg(long)]
     pub(super) auto_approve: bool,
@@ -260,32 +365,10 @@ pub(super) struct UnlockArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = SHOW_EXAMPLES)]
 pub(super) struct ShowArguments {
     /// A file written by `plan --out` or `observe --out`
     pub(super) file: PathBuf,
-    /// How to write it
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        conflicts_with = "json"
-    )]
-    pub(super) format: Format,
-    /// Print JSON; the same as `--format json`
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-impl PlanArguments {
-    /// By `--format` and `--json`.
-    pub(super) fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
-    }
-}
-
-impl ShowArguments {
-    /// By `--format` and `--json`.
-    pub(super) fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
-    }
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::exit::Exit;
 use super::failure::Failure;
-use crate::render::{Role, Style};
+use crate::render::{Grouping, Role, Style};
 
 /// Columns where nobody knows: wide enough for a log, narrow enough to read.
 const WIDTH_UNKNOWN: usize = 100;
@@ -38,6 +38,23 @@ impl Console {
             errors: style(io::stderr().is_terminal()),
             is_live: out && !dumb && io::stderr().is_terminal(),
             hints: !is_set("DOMICILE_IN_AUTOMATION"),
+        }
+    }
+
+    /// How the log of the pipeline that this runs in folds its lines; on a terminal nothing is folded.
+    pub(super) fn grouping(&self) -> Grouping {
+        let says = |variable: &str| env::var_os(variable).is_some_and(|value| value == "true");
+        if self.is_live {
+            Grouping::None
+        } else if says("GITHUB_ACTIONS") {
+            // Nobody who names a VM can guess it, so no name can end what is not to be obeyed.
+            Grouping::Github {
+                token: uuid::Uuid::new_v4().simple().to_string(),
+            }
+        } else if says("GITLAB_CI") {
+            Grouping::Gitlab
+        } else {
+            Grouping::None
         }
     }
 

@@ -9,7 +9,7 @@ use super::console::{Console, print, remark};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::Made;
-use super::progress::Shower;
+use super::progress::{Shower, now, seconds};
 use super::report;
 use crate::apply::journal::Journal;
 use crate::apply::lock::Locks;
@@ -18,7 +18,7 @@ use crate::apply::{self, CancelHandle, Event, Happening, Options, Summary};
 use crate::desired::OnFailure;
 use crate::hypervisor::Hypervisor;
 use crate::plan::{Plan, StepId};
-use crate::render::{json, text};
+use crate::render::{stream, text};
 
 /// What carrying out plans needs, one after the other, under the same locks.
 pub(super) struct Execution<'a> {
@@ -37,6 +37,7 @@ impl Execution<'_> {
         journal: Option<&Path>,
     ) -> Result<(Summary, BTreeSet<StepId>), Failure> {
         let (console, as_json) = (self.console, self.arguments.json);
+        let grouping = console.grouping();
         let mut journal = match journal {
             Some(path) => Some(Journal::create(path, &made.plan).map_err(|error| {
                 Failure::error(format!("{error}: {}", error.source))
@@ -48,6 +49,7 @@ impl Execution<'_> {
             announce(&made.plan)?;
         } else {
             print("\n")?;
+            print(&grouping.open("steps", "Steps", seconds()))?;
         }
         let mut shower = Shower::new(console, &made.plan, as_json);
         let mut kept = Vec::new();
@@ -68,6 +70,8 @@ impl Execution<'_> {
         let hosts = self.hosts.as_ref();
         let summary = apply::run(&made.plan, hosts, &options, self.cancel, &mut sink);
         if !as_json {
+            // Nobody who reads any more is no reason to keep silent about the end.
+            let _ = print(&grouping.close("steps", seconds()));
             // What was done is done, whether its end can be shown or not; the exit code tells of it.
             if let Err(failure) = conclude(console, &made.plan, &kept, &summary) {
                 report::report(console, &failure);
@@ -90,27 +94,40 @@ pub(super) fn agree(console: Console, arguments: &ApplyArguments) -> Result<(), 
     console.confirm(question)
 }
 
-/// Shows a plan, and says whether there is anything to do. One that is refused is an error.
+/// Shows a plan, and says whether there is anything to do. One that is refused, or another than was expected, is an
+/// error.
 pub(super) fn show(
     console: Console,
     arguments: &ApplyArguments,
     plan: &Plan,
 ) -> Result<bool, Failure> {
     if !arguments.json {
+        let grouping = console.grouping();
+        print(&grouping.open("plan", "Plan", seconds()))?;
         print(&text::plan(plan, &console.style))?;
+        print(&grouping.close("plan", seconds()))?;
+    }
+    let fit = is_fit(arguments, plan);
+    // A plan that is carried out is told once it is sure which one that is.
+    if arguments.json && !matches!(fit, Ok(true)) {
+        announce(plan)?;
+    }
+    fit
+}
+
+fn is_fit(arguments: &ApplyArguments, plan: &Plan) -> Result<bool, Failure> {
+    if let Some(expected) = &arguments.expect {
+        expected.check(plan)?;
     }
     if plan.is_blocked() {
         return Err(Failure::new(Exit::BLOCKED, "a wanted change is refused, so nothing was started")
             .help("do what the findings say; or leave the refused VMs out with --exclude, or choose others with --target"));
     }
-    if plan.steps.is_empty() && arguments.json {
-        announce(plan)?;
-    }
     Ok(!plan.steps.is_empty())
 }
 
 fn announce(plan: &Plan) -> Result<(), Failure> {
-    let lines = json::announce(plan, env!("CARGO_PKG_VERSION"))
+    let lines = stream::announce(plan, env!("CARGO_PKG_VERSION"), &now())
         .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))?;
     print(&(lines.join("\n") + "\n"))
 }

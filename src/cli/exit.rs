@@ -57,6 +57,11 @@ impl Exit {
         code: 8,
         meaning: "`apply`: a host is locked by another apply; nothing was changed",
     };
+    /// The plan is not the one that was demanded.
+    pub const UNEXPECTED: Self = Self {
+        code: 9,
+        meaning: "`apply --expect`: the plan is another one than was expected; nothing was changed",
+    };
     /// The command line makes no sense.
     pub const USAGE: Self = Self {
         code: 64,
@@ -69,7 +74,7 @@ impl Exit {
     };
 
     /// Every code, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DONE,
         Self::ERROR,
         Self::CHANGES,
@@ -79,6 +84,7 @@ impl Exit {
         Self::CANCELLED,
         Self::STALE,
         Self::LOCKED,
+        Self::UNEXPECTED,
         Self::USAGE,
         Self::BUG,
     ];

@@ -14,28 +14,56 @@ use crate::manifest::{self, Fault, Label, Loaded, Source};
 use crate::render::clean;
 use crate::rules;
 
+/// A manifest without faults, and the texts that it came from.
+pub(super) struct Manifest {
+    pub(super) loaded: Loaded,
+    pub(super) sources: Vec<Source>,
+}
+
+/// What is wrong with a manifest.
+pub(super) struct Faulty {
+    pub(super) sources: Vec<Source>,
+    pub(super) faults: Vec<Fault>,
+}
+
 /// Reads and loads a manifest.
 pub(super) fn load(paths: &[PathBuf]) -> Result<Desired, Failure> {
-    let sources = manifest::read(paths).map_err(|error| {
+    open(read(paths)?)
+        .map(|manifest| manifest.loaded.desired)
+        .map_err(|faulty| faulty.failure())
+}
+
+/// Reads the files of a manifest.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    manifest::read(paths).map_err(|error| {
         Failure::error(error.to_string()).help(
             "name the manifest with -f FILE or -f FOLDER; `domicile import --uri URI` writes one of what is on your hosts",
         )
-    })?;
-    match manifest::load(&sources) {
+    })
+}
+
+/// Loads a manifest from its texts.
+pub(super) fn open(sources: Vec<Source>) -> Result<Manifest, Faulty> {
+    let faults = match manifest::load(&sources) {
         Ok(loaded) => {
             let faults = unknown_codes(&loaded, &sources);
             if faults.is_empty() {
-                return Ok(loaded.desired);
+                return Ok(Manifest { loaded, sources });
             }
-            Err(Failure {
-                exit: Exit::ERROR,
-                reports: reports(&sources, &faults),
-            })
+            faults
         }
-        Err(faults) => Err(Failure {
+        Err(faults) => faults,
+    };
+    Err(Faulty { sources, faults })
+}
+
+impl Faulty {
+    /// As a command's end.
+    pub(super) fn failure(&self) -> Failure {
+        Failure {
             exit: Exit::ERROR,
-            reports: reports(&sources, &faults),
-        }),
+            reports: reports(&self.sources, &self.faults),
+        }
     }
 }
 

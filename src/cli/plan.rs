@@ -1,13 +1,17 @@
 //! `domicile plan`, and what `apply` shares with it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::annotate::annotated;
 use super::args::{Format, PlanArguments, Planning};
 use super::console::{Console, print};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::output::Shown;
 use super::saved::Saved;
+use super::sound::expect_sound;
 use super::{explain, hosts, locking, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
@@ -15,7 +19,7 @@ use crate::model::VmName;
 use crate::observed::{Observed, Roster};
 use crate::plan::{Plan, check};
 use crate::planner;
-use crate::render::{html, json, text};
+use crate::render::json;
 
 /// A plan and what it was made from.
 pub(super) struct Made {
@@ -27,20 +31,29 @@ pub(super) struct Made {
 }
 
 pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, Failure> {
-    let made = make(console, &arguments.planning)?;
-    let format = arguments.format();
-    match format {
-        Format::Text => print(&text::plan(&made.plan, &console.style))?,
-        Format::Json => print(&as_json(&made.plan)?)?,
-        Format::Html => print(&as_html(&made.plan, &Roster::of(&made.observed)))?,
-    }
-    if arguments.planning.observed.is_none() {
+    let planning = &arguments.planning;
+    let manifest = annotated(&arguments.annotations, &planning.manifest.files)?;
+    let made = from_demand(console, planning, manifest.loaded.desired.clone())?;
+    manifest.annotate(&arguments.annotations, &made.plan.findings)?;
+    let name = name_of(&planning.manifest.files);
+    let roster = Roster::of(&made.observed);
+    let file = arguments.out.as_ref();
+    let file = file.map(|path| path.display().to_string());
+    let shown = Shown {
+        plan: &made.plan,
+        name: &name,
+        made_at: None,
+        file: file.as_deref(),
+        roster: Some(&roster),
+    };
+    print(&shown.render(console, &arguments.output)?)?;
+    if planning.observed.is_none() {
         locking::note(&made.libvirt, &made.plan);
     }
     if let Some(path) = &arguments.out {
-        Saved::new(&made.desired, &made.observed, &made.plan).write(path)?;
-        let fit = !made.plan.is_blocked() && !made.plan.steps.is_empty();
-        if console.hints && fit && format == Format::Text {
+        Saved::new(&name, &made.desired, &made.observed, &made.plan).write(path)?;
+        let as_text = arguments.output.format() == Format::Text;
+        if console.hints && json::is_applyable(&made.plan) && as_text {
             let name = path.display();
             print(&format!(
                 "\nSaved to {name}. To carry out exactly this: domicile apply {name}\n"
@@ -58,11 +71,22 @@ pub(super) fn run(console: Console, arguments: &PlanArguments) -> Result<Exit, F
 
 /// Manifest, reading, plan, check.
 pub(super) fn make(console: Console, planning: &Planning) -> Result<Made, Failure> {
-    make_of(console, planning, manifest::load(&planning.manifest.files)?)
+    from_demand(console, planning, manifest::load(&planning.manifest.files)?)
 }
 
-/// The same for what is demanded instead of the manifest.
-pub(super) fn make_of(
+/// What a plan is called unless somebody chooses a name: the manifest's files and folders without their endings.
+fn name_of(files: &[PathBuf]) -> String {
+    let stem = |path: &PathBuf| Some(path.file_stem()?.to_string_lossy().into_owned());
+    let stems: Vec<String> = files.iter().filter_map(stem).collect();
+    if stems.is_empty() {
+        "fleet".to_owned()
+    } else {
+        stems.join("+")
+    }
+}
+
+/// Reading, plan, check.
+pub(super) fn from_demand(
     console: Console,
     planning: &Planning,
     mut desired: Desired,
@@ -77,6 +101,7 @@ pub(super) fn make_of(
     if let Some(most) = planning.parallelism {
         for host in desired.hosts.values_mut() {
             host.limits.parallel = Some(most);
+            (host.limits.parallel_in, host.limits.parallel_out) = (None, None);
         }
     }
     let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
@@ -100,16 +125,8 @@ pub(super) fn make_of(
 /// A plan that passed the independent check.
 pub(super) fn checked(desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
     let plan = planner::plan(desired, observed);
-    let violations = check::check(&plan);
-    if violations.is_empty() {
-        return Ok(plan);
-    }
-    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    Err(Failure::error(format!(
-        "internal error: the plan that was made breaks a rule of safety, so it is neither shown nor carried out\n{}",
-        lines.join("\n"),
-    ))
-    .help("this is a bug in Domicile: report it with the manifest and the file that `domicile observe --out FILE` writes"))
+    expect_sound(&check::check(desired, observed, &plan))?;
+    Ok(plan)
 }
 
 /// Leaves only the VMs that the command line wants.
@@ -142,18 +159,4 @@ fn similar<'d>(name: &VmName, desired: &'d Desired) -> Option<&'d VmName> {
         .keys()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= LIKENESS_MIN).then_some(best)
-}
-
-pub(super) fn as_json(plan: &Plan) -> Result<String, Failure> {
-    json::plan(plan)
-        .map_err(|error| Failure::error(format!("the plan cannot be written as JSON: {error}")))
-}
-
-fn as_html(plan: &Plan, roster: &Roster) -> String {
-    let about = html::About {
-        domicile: env!("CARGO_PKG_VERSION"),
-        made_at: None,
-        roster: Some(roster),
-    };
-    html::plan(plan, &about)
 }

@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::console::Console;
 use crate::apply::{Event, Happening};
 use crate::plan::{Plan, StepId};
-use crate::render::progress::{Lines, amount, level, sentence};
-use crate::render::{Role, clean, json};
+use crate::render::progress::{Level, Lines, amount, level, sentence};
+use crate::render::{Role, clean, stream};
 
 /// How often a bar's clock moves.
 const TICK: Duration = Duration::from_millis(200);
@@ -40,9 +40,21 @@ impl<'p> Shower<'p> {
         match self {
             Self::Bars(bars) => bars.show(event),
             Self::Lines(lines) => lines.line(event).iter().for_each(|line| say(line)),
-            Self::Json(plan) => json::event(plan, event).iter().for_each(|line| say(line)),
+            Self::Json(plan) => stream::event(plan, event, &now())
+                .iter()
+                .for_each(|line| say(line)),
         }
     }
+}
+
+/// The time of day as the lines of the stream say it.
+pub(super) fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// The time of day in seconds since 1970.
+pub(super) fn seconds() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 /// A line for whoever still listens.
@@ -122,8 +134,8 @@ impl<'p> Bars<'p> {
     fn tell(&self, what: &Happening) {
         let role = match (what, level(what)) {
             (Happening::MoveDone { .. }, _) => Role::Good,
-            (_, "error") => Role::Bad,
-            (_, "warn") => Role::Warning,
+            (_, Level::Error) => Role::Bad,
+            (_, Level::Warn) => Role::Warning,
             _ => Role::Plain,
         };
         let line = self.console.style.paint(role, &sentence(self.plan, what));

@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches};
 use super::args::{Arguments, Command};
 use super::console::Console;
 use super::exit::Exit;
-use super::{apply, explain, import, observe, plan, report, shell, show, unlock, validate};
+use super::{apply, explain, import, observe, plan, report, schema, shell, show, unlock, validate};
 use crate::libvirt;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -64,7 +64,7 @@ fn execute(arguments: &Arguments) -> Exit {
         Command::Unlock(arguments) => unlock::run(arguments),
         Command::Show(arguments) => show::run(console, arguments),
         Command::Explain { code } => explain::run(console, code.as_deref()),
-        Command::Schema => validate::schema(),
+        Command::Schema { of } => schema::run(*of),
         Command::Completions { shell } => shell::completions(command(), *shell),
         Command::Man { out } => shell::man(command(), out.as_deref()),
     };

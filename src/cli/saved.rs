@@ -3,19 +3,20 @@
 //! The file holds what the reviewer saw and the demand that it came from. Its checksum finds damage and edits by hand;
 //! it is no signature, so a file must come from where only the right people can write.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
 use super::files;
+use super::sound::expect_sound;
 use crate::desired::Desired;
-use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Roster};
-use crate::plan::{Action, Finding, Move, MoveKind, Plan, Severity};
+use crate::plan::{Basis, Plan, PlanHash, Since, check};
+use crate::render::json;
 
 /// The layout of the file. A minor step adds fields, a major one changes their meaning.
 const FORMAT_VERSION: &str = "1.0";
@@ -23,28 +24,43 @@ const FORMAT_VERSION: &str = "1.0";
 /// What the file says it is.
 pub(super) const KIND: &str = "domicile-plan";
 
-#[derive(Debug, Serialize, Deserialize)]
+/// A saved plan, as `plan --out` writes it and `apply` reads it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Domicile saved plan")]
 struct Document {
+    /// The layout: a minor step adds fields, a major one changes their meaning.
     format_version: String,
+    /// What the file is: `domicile-plan`.
+    #[schemars(extend("const" = KIND))]
     kind: String,
     /// The version of Domicile that made it.
     domicile: String,
-    /// Of the JSON of `saved` without white space, its keys in order.
+    /// SHA-256 of the JSON of `saved` without white space, its keys in order.
     sha256: String,
+    /// The plan and what it was made from.
+    #[schemars(with = "Saved")]
     saved: serde_json::Value,
 }
 
+/// The JSON schema of a saved plan.
+pub(super) fn schema() -> serde_json::Value {
+    json::schema_of::<Document>()
+}
+
 /// What a plan file holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Saved {
     /// When it was made.
     pub(super) made_at: String,
     /// The demand, without VMs that were left out on the command line.
     pub(super) desired: Desired,
-    /// libvirt's host UUID of each host that answered.
-    pub(super) hosts: BTreeMap<HostName, String>,
-    /// Who was on the hosts, for showing the plan among them; an older file does not say.
-    #[serde(default)]
+    /// What the plan is called in a comment, unless its reader chooses another name.
+    pub(super) name: String,
+    /// What the plan rests on, as it was read.
+    pub(super) basis: Basis,
+    /// The hash of what the plan means.
+    pub(super) hash: PlanHash,
+    /// Who was on the hosts, for showing the plan among them.
     pub(super) roster: Option<Roster>,
     /// What the reviewer saw.
     pub(super) plan: Plan,
@@ -52,16 +68,15 @@ pub(super) struct Saved {
 
 impl Saved {
     /// What is to be kept of a plan that was just made.
-    pub(super) fn new(desired: &Desired, observed: &Observed, plan: &Plan) -> Self {
-        let hosts = observed.reached();
+    pub(super) fn new(name: &str, desired: &Desired, observed: &Observed, plan: &Plan) -> Self {
         Self {
             made_at: Timestamp::now()
                 .strftime("%Y-%m-%d %H:%M:%S UTC")
                 .to_string(),
             desired: desired.clone(),
-            hosts: hosts
-                .map(|(name, host)| (name.clone(), host.uuid.clone()))
-                .collect(),
+            name: name.to_owned(),
+            basis: Basis::of(plan, observed),
+            hash: plan.hash(),
             roster: Some(Roster::of(observed)),
             plan: plan.clone(),
         }
@@ -82,7 +97,8 @@ impl Saved {
         files::replace(path, &(text + "\n"))
     }
 
-    /// Reads it back, and refuses a file of another kind, another layout, or with another checksum than its own.
+    /// Reads it back, and refuses a file of another kind, another layout, or with another checksum than its own, and a
+    /// plan that is not sound in itself.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         Self::parse(path, files::parse_json(path, &files::read(path)?)?)
     }
@@ -106,46 +122,19 @@ impl Saved {
             ))
             .help("do not apply it; plan again and review what the new plan says"));
         }
-        serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))
+        let saved: Self =
+            serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))?;
+        expect_sound(&check::check_alone(&saved.plan))?;
+        Ok(saved)
     }
 
-    /// What a fresh plan does otherwise than this one, a line each; empty where both do the same. Forecasts, room and
-    /// the order of independent steps may differ: they follow from the load of the moment.
-    pub(super) fn differences(&self, observed: &Observed, fresh: &Plan) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (name, uuid) in &self.hosts {
-            match observed.host(name) {
-                None => lines.push(format!("{name} does not answer any more")),
-                Some(host) if host.uuid != *uuid => {
-                    lines.push(format!(
-                        "{name} is another machine than before (host UUID {} instead of {uuid})",
-                        host.uuid
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        let vms: BTreeSet<&VmName> = [&self.plan, fresh]
-            .iter()
-            .flat_map(|plan| {
-                let changed = plan.changes.iter().map(|change| &change.vm);
-                changed.chain(plan.moves.iter().map(|a_move| &a_move.vm))
-            })
-            .collect();
-        lines.extend(
-            vms.into_iter()
-                .filter_map(|vm| vm_differs(&self.plan, fresh, vm)),
-        );
-        let known: BTreeSet<Key<'_>> = self.plan.findings.iter().filter_map(key).collect();
-        let fresh_findings = fresh
-            .findings
-            .iter()
-            .filter(|finding| key(finding).is_some_and(|key| !known.contains(&key)));
-        lines.extend(
-            fresh_findings
-                .map(|finding| format!("new finding {}: {}", finding.code, finding.message)),
-        );
-        lines
+    /// What an apply would rest on otherwise, or do otherwise, than what was reviewed. Forecasts, room and the order of
+    /// independent steps may differ: they follow from the load of the moment.
+    pub(super) fn differences(&self, observed: &Observed, fresh: &Plan) -> Since {
+        let mut since = self.basis.since(observed);
+        let meaning = self.plan.meaning();
+        since.matters.extend(meaning.differences(&fresh.meaning()));
+        since
     }
 }
 
@@ -153,228 +142,9 @@ fn checksum(value: &serde_json::Value) -> String {
     hex::encode(Sha256::digest(value.to_string().as_bytes()))
 }
 
-/// What makes two findings the same; notes stop nothing and are left out.
-type Key<'p> = (Severity, &'p str, Option<&'p VmName>, Option<&'p HostName>);
-
-fn key(finding: &Finding) -> Option<Key<'_>> {
-    (finding.severity != Severity::Note).then_some((
-        finding.severity,
-        finding.code.as_str(),
-        finding.vm.as_ref(),
-        finding.host.as_ref(),
-    ))
-}
-
-fn vm_differs(old: &Plan, new: &Plan, vm: &VmName) -> Option<String> {
-    let find = |plan: &Plan| plan.moves.iter().find(|a_move| a_move.vm == *vm).cloned();
-    let changes = |plan: &Plan| -> Vec<_> {
-        let own = plan.changes.iter().filter(|change| change.vm == *vm);
-        own.map(|change| change.what.clone()).collect()
-    };
-    let line = match (find(old), find(new)) {
-        (None, None) if changes(old) == changes(new) => return None,
-        (None, None) => format!("{vm}: what differs is no longer the same"),
-        (Some(_), None) => format!("{vm}: would not be moved any more"),
-        (None, Some(a_move)) => format!("{vm}: would be moved now ({})", word(&a_move)),
-        (Some(was), Some(is))
-            if essence(&was) != essence(&is) || was.definition != is.definition =>
-        {
-            if word(&was) == word(&is) {
-                format!(
-                    "{vm}: its disks or its definition are not as they were ({})",
-                    word(&is)
-                )
-            } else {
-                format!("{vm}: {} instead of {}", word(&is), word(&was))
-            }
-        }
-        (Some(_), Some(_)) if changes(old) != changes(new) => {
-            format!("{vm}: what differs is no longer the same")
-        }
-        (Some(was), Some(is)) if actions(old, &was) != actions(new, &is) => {
-            format!("{vm}: other steps than before")
-        }
-        (Some(_), Some(_)) => return None,
-    };
-    Some(line)
-}
-
-fn word(a_move: &Move) -> String {
-    let how = match a_move.kind {
-        MoveKind::Live => "live",
-        MoveKind::Cold => "cold",
-        MoveKind::Offline => "off",
-        MoveKind::DiskOnly => "disks only",
-        MoveKind::Finish => "finish",
-    };
-    let reboot = if a_move.reboots {
-        ", with a reboot"
-    } else {
-        ""
-    };
-    format!("{how} from {} to {}{reboot}", a_move.from, a_move.to)
-}
-
-/// A move without what follows from the moment: forecasts and the bytes that a disk occupies.
-fn essence(
-    a_move: &Move,
-) -> (
-    MoveKind,
-    &HostName,
-    &HostName,
-    bool,
-    Vec<crate::plan::DiskPlacement>,
-) {
-    let disks = a_move.disks.iter().map(|disk| {
-        let mut disk = disk.clone();
-        disk.allocation = crate::model::Bytes::ZERO;
-        disk
-    });
-    (
-        a_move.kind,
-        &a_move.from,
-        &a_move.to,
-        a_move.reboots,
-        disks.collect(),
-    )
-}
-
-fn actions<'p>(plan: &'p Plan, a_move: &Move) -> Vec<&'p Action> {
-    a_move
-        .steps
-        .iter()
-        .filter_map(|id| plan.steps.get(id.0))
-        .map(|step| &step.action)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::{Bytes, Millis};
-    use crate::observed::FORMAT_VERSION as READING;
-    use crate::plan::{Change, Difference, StepId};
-
-    fn host(name: &str) -> HostName {
-        HostName::new(name).unwrap()
-    }
-
-    fn web() -> VmName {
-        VmName::new("web-1").unwrap()
-    }
-
-    fn plan() -> Plan {
-        let a_move = Move {
-            vm: web(),
-            kind: MoveKind::Live,
-            reason: "nothing speaks against it".into(),
-            from: host("kvm1"),
-            to: host("kvm2"),
-            reboots: false,
-            memory: Bytes(1),
-            disks: vec![],
-            bytes: Bytes(2),
-            duration: Millis(3),
-            downtime: Millis(4),
-            definition: None,
-            steps: vec![],
-        };
-        let what = Difference::Host {
-            is: host("kvm1"),
-            wanted: host("kvm2"),
-        };
-        Plan {
-            format_version: crate::plan::FORMAT_VERSION.into(),
-            changes: vec![Change { vm: web(), what }],
-            moves: vec![a_move],
-            findings: vec![],
-            steps: vec![],
-            capacities: vec![],
-            slots: BTreeMap::new(),
-            makespan: Millis(3),
-            alternatives: BTreeMap::new(),
-        }
-    }
-
-    fn differences(fresh: &Plan) -> Vec<String> {
-        let observed = Observed {
-            format_version: READING.into(),
-            taken_at: 0,
-            hosts: BTreeMap::new(),
-        };
-        Saved::new(&Desired::default(), &observed, &plan()).differences(&observed, fresh)
-    }
-
-    #[test]
-    fn another_forecast_is_not_another_plan() {
-        let mut fresh = plan();
-        fresh.makespan = Millis(9);
-        fresh.moves[0].duration = Millis(9);
-        fresh.moves[0].bytes = Bytes(9);
-        assert_eq!(differences(&fresh), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_reboot_that_nobody_reviewed_is_another_plan() {
-        let mut fresh = plan();
-        fresh.moves[0].kind = MoveKind::Cold;
-        fresh.moves[0].reboots = true;
-        assert_eq!(
-            differences(&fresh),
-            ["web-1: cold from kvm1 to kvm2, with a reboot instead of live from kvm1 to kvm2"]
-        );
-    }
-
-    #[test]
-    fn other_steps_changes_or_findings_are_another_plan() {
-        let mut fresh = plan();
-        fresh.moves.clear();
-        assert_eq!(differences(&fresh), ["web-1: would not be moved any more"]);
-        let mut fresh = plan();
-        fresh.changes.clear();
-        assert_eq!(
-            differences(&fresh),
-            ["web-1: what differs is no longer the same"]
-        );
-        let mut fresh = plan();
-        fresh.moves[0].steps = vec![StepId(0)];
-        fresh.steps.push(unmark());
-        assert_eq!(differences(&fresh), ["web-1: other steps than before"]);
-        let mut fresh = plan();
-        fresh.findings.push(risk());
-        assert_eq!(differences(&fresh), ["new finding mac-taken: seen twice"]);
-        fresh.findings[0].severity = Severity::Note;
-        assert_eq!(differences(&fresh), Vec::<String>::new());
-    }
-
-    fn unmark() -> crate::plan::Step {
-        crate::plan::Step {
-            action: Action::Unmark {
-                host: host("kvm2"),
-                vm: web(),
-            },
-            vms: vec![web()],
-            after: vec![],
-            takes: vec![],
-            frees: vec![],
-            slots: vec![],
-            start: Millis(0),
-            forecast: crate::plan::Forecast::default(),
-        }
-    }
-
-    fn risk() -> Finding {
-        Finding {
-            severity: Severity::Risk,
-            code: "mac-taken".into(),
-            vm: Some(web()),
-            host: None,
-            message: "seen twice".into(),
-            remedy: String::new(),
-        }
-    }
 
     /// The quickstart's fleet, for which there is much to do.
     fn fleet() -> (Desired, serde_json::Value) {
@@ -406,9 +176,9 @@ mod tests {
         let [then, now]: [Observed; 2] =
             [then, now].map(|reading| serde_json::from_value(reading).unwrap());
         let plan = |observed: &Observed| crate::planner::plan(&desired, observed);
-        let saved = Saved::new(&desired, &then, &plan(&then));
+        let saved = Saved::new("fleet", &desired, &then, &plan(&then));
         assert!(saved.plan.moves.len() > 3);
-        saved.differences(&now, &plan(&now))
+        saved.differences(&now, &plan(&now)).matters
     }
 
     /// Guests work, their agents come and go, pools and disks fill: nobody touched anything.

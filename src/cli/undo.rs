@@ -10,7 +10,7 @@ use super::console::{Console, remark};
 use super::execution::{Execution, agree, show};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::plan::{Made, checked, make_of};
+use super::plan::{Made, checked, from_demand};
 use super::{files, hosts, locking, manifest};
 use crate::apply::journal;
 use crate::apply::undo::{Undo, UndoError};
@@ -46,7 +46,7 @@ pub(super) fn make(console: Console, planning: &Planning, journal: &Path) -> Res
             .help("name a file that `domicile apply --journal FILE` wrote")
     })?;
     let desired = demand(&undo, &manifest::load(&planning.manifest.files)?)?;
-    let made = make_of(console, planning, desired)?;
+    let made = from_demand(console, planning, desired)?;
     undo.expect_places(&made.observed)
         .map_err(|error| cannot(&error))?;
     if !undo.is_empty() {

@@ -16,6 +16,7 @@ pub(crate) mod xml;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use mark::{mark_element, with_mark, without_mark};
@@ -27,7 +28,7 @@ pub use xml::XmlError;
 use crate::model::{DiskTarget, InterfaceSource, InvalidName, MacAddress, VolumeFormat};
 
 /// What changes in a definition; all else is kept to the letter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rewrite {
     /// New source of a disk whose libvirt type is `file`, `block` or `volume`. Afterwards it is `block` where the new
     /// path is a device below `/dev`, else `file`: QEMU opens the one with another driver than the other, and the
@@ -38,7 +39,7 @@ pub struct Rewrite {
 }
 
 /// A disk's source after the rewrite.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskRewrite {
     /// Path of the top image.
     pub path: String,

@@ -4,6 +4,7 @@
 //! it into the name on one host.
 
 mod choice;
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +12,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use choice::{ColdCopy, Driver, OnFailure, OnShutdownTimeout, OnStall};
+pub use limits::{HostLimits, Limits, Reserve};
 
 use crate::model::{
-    Bytes, BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName,
-    PoolName, VmName,
+    BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName, PoolName,
+    VmName,
 };
 
 /// The manifest's whole demand.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Desired {
     /// Clusters by name.
     pub clusters: BTreeMap<ClusterName, Cluster>,
@@ -28,6 +30,9 @@ pub struct Desired {
     pub pools: BTreeMap<PoolName, Pool>,
     /// Networks with the bridge or libvirt network that each is on each host.
     pub networks: BTreeMap<NetworkName, BTreeMap<HostName, String>>,
+    /// Ceilings of the whole fleet.
+    #[serde(default)]
+    pub limits: Limits,
     /// Migration settings, from the general to the particular.
     pub migration: Migration,
     /// Which verdicts the rules give.
@@ -51,7 +56,7 @@ pub struct Desired {
 
 /// What the command line of one run allows. It only narrows what the manifest allows, except that it may accept
 /// risks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gates {
     /// The longest that any guest may not answer: its pause in a live migration, its time off in a cold move.
     pub max_downtime: Option<Millis>,
@@ -100,7 +105,7 @@ pub enum NetworkKind {
 }
 
 /// Properties that hosts have by belonging together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     /// How its networks are made.
     pub network: NetworkKind,
@@ -114,10 +119,13 @@ pub struct Cluster {
     /// Fleet-wide networks that are full-mesh VXLANs there.
     #[serde(default)]
     pub full_mesh: BTreeSet<NetworkName>,
+    /// Its ceilings.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// One host as the manifest describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// The libvirt URI by which this machine reaches it.
     pub uri: String,
@@ -135,28 +143,8 @@ pub struct Host {
     pub maintenance: bool,
 }
 
-/// What VMs must leave free on a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reserve {
-    /// Memory for the host itself.
-    pub memory: Bytes,
-    /// Processors for the host itself.
-    pub vcpus: u32,
-}
-
-/// Ceilings of a host that are not its hardware's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct HostLimits {
-    /// The most active VMs.
-    pub vms: Option<u32>,
-    /// The most vCPUs per processor. Without it vCPUs are not limited, as in libvirt itself.
-    pub vcpu_ratio: Option<f64>,
-    /// Migrations into and out of the host at once, each, where it differs from the `parallel` setting.
-    pub parallel: Option<u32>,
-}
-
 /// A pool whose name differs between hosts, or that is one storage for all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Whether it is the same storage on every host that has it.
     pub shared: bool,
@@ -165,7 +153,7 @@ pub struct Pool {
 }
 
 /// Migration settings, from the general to the particular; the more particular wins field by field.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Migration {
     /// For the fleet.
     pub fleet: MigrationOverrides,
@@ -176,11 +164,11 @@ pub struct Migration {
 }
 
 /// Migration settings where some are given and some are left to the more general level.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOverrides {
     /// Rate of one migration, memory and disks.
     pub bandwidth: Option<BytesPerSecond>,
-    /// Migrations into and out of one host at once, each.
+    /// Migrations into and out of one host at once, each; of a pair of hosts: from the one to the other.
     pub parallel: Option<u32>,
     /// Longest pause of a guest at the end of a live migration.
     pub max_downtime: Option<Millis>,
@@ -233,7 +221,7 @@ pub struct MigrationOverrides {
     clippy::struct_excessive_bools,
     reason = "each is a setting of the manifest that is on or off, and none excludes another"
 )]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationSettings {
     /// Rate of one migration; `None`: as fast as it goes.
     pub bandwidth: Option<BytesPerSecond>,
@@ -387,7 +375,7 @@ pub enum Method {
 }
 
 /// One VM as the manifest wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Vm {
     /// The host where it shall live.
     pub host: HostName,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 
-use super::document::{Cluster, Host, Placement, Pool, SECTIONS, VERSION, Vm};
+use super::document::{Cluster, Host, Limits, Placement, Pool, SECTIONS, VERSION, Vm};
 use super::fault::{Fault, Label};
 use super::settings::Migration;
 use super::source::Source;
@@ -39,6 +39,7 @@ pub(super) struct Sections {
     pub(super) migration: Vec<(Place, Migration)>,
     pub(super) profile: Option<(Place, Profile)>,
     pub(super) on_failure: Option<(Place, OnFailure)>,
+    pub(super) limits: Option<(Place, Limits)>,
     /// Of all sources together.
     pub(super) placement: Placement,
     pub(super) vms: Section<VmName, Vm>,
@@ -144,8 +145,9 @@ impl<'t> Merger<'t, '_> {
                 |read: EitherForm<Vm>| read.0,
             ),
             "migration" => self.migration(place, sections),
-            "profile" => self.only_once(field, place, &mut sections.profile),
-            "on_failure" => self.only_once(field, place, &mut sections.on_failure),
+            "profile" => self.once(field, place, &mut sections.profile),
+            "limits" => self.once(field, place, &mut sections.limits),
+            "on_failure" => self.once(field, place, &mut sections.on_failure),
             "placement" => {
                 let read: Option<Placement> = self.read(field, place.value);
                 let Placement { apart, together } = read.unwrap_or_default();
@@ -191,21 +193,21 @@ impl<'t> Merger<'t, '_> {
             .push(Fault::new("version-unsupported", "version", label, message).help(help));
     }
 
-    /// A field that one of the sources may have.
-    fn only_once<T: DeserializeOwned>(
+    /// A field that only one of all sources may give.
+    fn once<T: DeserializeOwned>(
         &mut self,
         field: &str,
         place: Place,
-        value: &mut Option<(Place, T)>,
+        into: &mut Option<(Place, T)>,
     ) {
-        if let Some((first, _)) = value {
+        if let Some((first, _)) = into {
             let first = self
                 .texts
                 .label(first.source, first.key, "first given here");
             let fault = self.twice(field.into(), place, field);
             self.faults.push(fault.second(first));
-        } else if let Some(read) = self.read(field, place.value) {
-            *value = Some((place, read));
+        } else if let Some(value) = self.read(field, place.value) {
+            *into = Some((place, value));
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{HostName, MacAddress, PoolName, VolumeName, VolumeRef};
 
 /// Whether the guest's code is being executed, from libvirt's `virDomainState`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
     /// Running, blocked or shutting down: the guest executes.
@@ -21,7 +24,7 @@ pub enum RunState {
 }
 
 /// A VM's state with libvirt's reason for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PowerState {
     /// The state.
     pub state: RunState,
@@ -54,7 +57,9 @@ impl PowerState {
 }
 
 /// What kind of device a disk is for the guest (libvirt's `<disk device>`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskDevice {
     /// A disk.
@@ -68,7 +73,9 @@ pub enum DiskDevice {
 }
 
 /// How the guest's CPU is chosen (libvirt's `<cpu mode>`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CpuMode {
     /// A named model with features.
@@ -85,7 +92,7 @@ pub enum CpuMode {
 }
 
 /// What an interface is connected to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InterfaceSource {
     /// A bridge of the host, by name.
@@ -122,7 +129,7 @@ impl fmt::Display for InterfaceSource {
 }
 
 /// An interface of a VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Interface {
     /// Its MAC address.
     pub mac: MacAddress,
@@ -137,7 +144,9 @@ pub struct Interface {
 }
 
 /// A job that libvirt runs on a VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
     /// A migration away from this host.
@@ -154,7 +163,7 @@ pub enum JobKind {
 /// knows which volumes are ours and what was under way.
 ///
 /// It lies in the persistent definition and therefore travels with the VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveMark {
     /// The layout of this record; a reader refuses one that it does not know.

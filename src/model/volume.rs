@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Bytes, HostName, PoolName, VolumeName};
 
 /// The format of an image, by libvirt's names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VolumeFormat {
     /// Every byte where the guest sees it.
@@ -48,7 +49,7 @@ impl fmt::Display for VolumeFormat {
 }
 
 /// Where a volume is: host, that host's name of the pool, and the volume's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeRef {
     /// The host that is asked for it.
@@ -66,7 +67,7 @@ impl fmt::Display for VolumeRef {
 }
 
 /// One image below another in a backing chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackingLayer {
     /// Absolute path on the host.
     pub path: String,

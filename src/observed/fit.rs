@@ -1,9 +1,10 @@
 //! libvirt's own answers about a VM on the host where it shall be.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the destination's libvirt says about a VM that shall come to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fit {
     /// About the VM as it runs now, which is what a live migration brings; `None` where it does not run.
     pub running: Option<Answers>,
@@ -12,7 +13,7 @@ pub struct Fit {
 }
 
 /// The answers about one form of a VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answers {
     /// Whether the host can give it its CPU.
     pub cpu: CpuFit,
@@ -28,7 +29,7 @@ pub struct Answers {
 ///
 /// The answer of `virConnectCompareHypervisorCPU` for the VM's `<cpu>`; for a running VM with `host-passthrough`, the
 /// answer of `virConnectCompareCPU` for the source's own CPU, since the guest has seen all of that.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CpuFit {
     /// It can.
@@ -47,7 +48,7 @@ pub enum CpuFit {
 ///
 /// What is compared: these four, the number of vCPUs, the way the CPU is chosen, disk buses, graphics, video cards,
 /// TPMs, firmware and launch security. Of all else libvirt says nothing, or nothing that a definition could contradict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DomainFit {
     /// Nothing of what libvirt tells speaks against it.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Bytes;
 
 /// What a definition demands of its host. The default demands nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Needs {
     /// How it is virtualised (`<domain type>`): `kvm`, `qemu`; empty: unknown.
@@ -77,7 +78,7 @@ pub struct Needs {
 }
 
 /// A CPU feature that a definition names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuFeature {
     /// libvirt's name for it.
     pub name: String,
@@ -86,7 +87,9 @@ pub struct CpuFeature {
 }
 
 /// libvirt's `policy` of a CPU feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeaturePolicy {
     /// The guest has it, whatever the host has.
@@ -102,7 +105,7 @@ pub enum FeaturePolicy {
 }
 
 /// Memory pages that a VM must be given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryPages {
     /// Of the size that is the default of its host.
@@ -112,7 +115,7 @@ pub enum MemoryPages {
 }
 
 /// A TPM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tpm {
     /// libvirt's model, such as `tpm-crb`.
     pub model: String,
@@ -121,7 +124,7 @@ pub struct Tpm {
 }
 
 /// How a definition refers to a secret of libvirt.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretRef {
     /// By its UUID.
@@ -136,7 +139,9 @@ pub enum SecretRef {
 }
 
 /// Whether the QEMU guest agent listens at its channel, as libvirt last heard (`<channel><target state>`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agent {
     /// It listens.

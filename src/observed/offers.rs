@@ -1,12 +1,13 @@
 //! What a host's hypervisor offers to guests of the host's own architecture.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::needs::SecretRef;
 use crate::model::{Bytes, OsFamily};
 
 /// What a host offers to guests. All but secrets and filters comes from `virConnectGetCapabilities`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Offers {
     /// Path of the emulator (`<guest><arch><emulator>`).
@@ -41,7 +42,7 @@ pub struct Offers {
 }
 
 /// The rate of a host's time stamp counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tsc {
     /// In Hz.
     pub frequency: u64,
@@ -50,7 +51,9 @@ pub struct Tsc {
 }
 
 /// Memory pages of one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Pages {
     /// Bytes of one page.
     pub size: Bytes,
@@ -59,7 +62,7 @@ pub struct Pages {
 }
 
 /// What identifies one of libvirt's secrets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Secret {
     /// Its UUID (`virSecretGetUUIDString`).
     pub uuid: String,

@@ -1,9 +1,10 @@
 //! What the QEMU of a running VM says itself.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What came of asking a VM's QEMU over its monitor (`virDomainQemuMonitorCommand`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum QemuAnswer {
     /// It answered.

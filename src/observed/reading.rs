@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fit::Fit;
@@ -17,7 +18,7 @@ use crate::model::{
 pub const FORMAT_VERSION: &str = "1.2";
 
 /// One reading of all hosts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {
     /// The layout, see [`FORMAT_VERSION`].
     pub format_version: String,
@@ -28,7 +29,7 @@ pub struct Observed {
 }
 
 /// What came of asking one host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reading {
     /// It answered.
@@ -43,7 +44,7 @@ pub enum Reading {
 }
 
 /// A host as it is. The default is a host of which nothing is known.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// libvirt's host UUID (`<host><uuid>` of the capabilities).
     pub uuid: String,
@@ -92,7 +93,7 @@ pub struct Host {
 }
 
 /// A storage pool as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// libvirt's kind of pool, such as `dir`, `netfs`, `logical`.
     pub kind: String,
@@ -114,7 +115,7 @@ pub struct Pool {
 }
 
 /// A volume as it is. The sizes are known only where somebody had reason to ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Volume {
     /// Absolute path on the host.
     pub path: String,
@@ -123,7 +124,7 @@ pub struct Volume {
 }
 
 /// What libvirt found out about a volume's contents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeDetail {
     /// Its format.
     pub format: VolumeFormat,
@@ -136,7 +137,7 @@ pub struct VolumeDetail {
 }
 
 /// A VM as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Vm {
     /// Its UUID.
     pub uuid: String,
@@ -157,7 +158,7 @@ pub struct Vm {
 }
 
 /// What only a VM's XML tells. The default is a VM of which nothing is known.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VmDetail {
     /// The definition of the running VM, without secrets; `None` when it does not run.
     pub live_xml: Option<String>,
@@ -215,7 +216,7 @@ pub struct VmDetail {
 }
 
 /// A VM's use of a volume or file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Disk {
     /// Its name for the guest, such as `vda`.
     pub target: DiskTarget,

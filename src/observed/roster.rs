@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Host, Observed, Reading};
 use crate::model::{Bytes, HostName, VmName};
 
 /// Hosts and their VMs by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Roster {
     /// When the reading began, in milliseconds since 1970.
     pub taken_at: u64,
@@ -18,7 +19,7 @@ pub struct Roster {
 }
 
 /// A host in few words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RosterHost {
     /// Memory of the machine.
     pub memory: Bytes,
@@ -29,7 +30,7 @@ pub struct RosterHost {
 }
 
 /// A VM in few words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RosterVm {
     /// Whether it holds memory.
     pub active: bool,

@@ -1,25 +1,29 @@
 //! What a plan is: plain data that leaves no choice to its execution. How a plan is made is [`crate::planner`]'s
 //! matter; [`check`] replays a plan without knowing how it was made.
 
+mod basis;
 pub mod check;
 mod finding;
+mod meaning;
 mod placement;
 mod resource;
 mod seen;
 mod step;
+mod wait;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use basis::{Basis, Since};
 pub use finding::{Finding, Severity};
+pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
-pub use step::{
-    Action, ColdRung, CopyMode, Dependency, Forecast, MigrationOptions, Owner, Step, StepId,
-    VolumeSpec, Why,
-};
+pub use step::{Action, ColdRung, CopyMode, Forecast, MigrationOptions, Owner, Step, VolumeSpec};
+pub use wait::{Cause, Dependency, Held, StepId, Why};
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 
@@ -27,7 +31,7 @@ use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 pub const FORMAT_VERSION: &str = "1.0";
 
 /// Everything that an apply will do, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The layout, see [`FORMAT_VERSION`].
     pub format_version: String,
@@ -41,17 +45,42 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Room at the start of everything that steps take from or give back to.
     pub capacities: Vec<Capacity>,
-    /// How many steps may use each slot at once.
-    pub slots: BTreeMap<Slot, u32>,
+    /// How much of each slot all running steps may use together.
+    pub slots: BTreeMap<Slot, u64>,
     /// How long the whole takes by the forecast.
     pub makespan: Millis,
+    /// The least that any order of these steps would take.
+    #[serde(default)]
+    pub bound: Bound,
+    /// The steps that determine how long the whole takes, in order: each starts when the one before it ends.
+    #[serde(default)]
+    pub critical: Vec<StepId>,
     /// For VMs whose move is refused: every other host, and whether it would do.
     #[serde(default)]
     pub alternatives: BTreeMap<VmName, Vec<Alternative>>,
 }
 
+/// The least time that any order of a plan's steps would take by the forecast.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bound {
+    /// The time.
+    pub time: Millis,
+    /// What needs it; `None` where there is nothing to do.
+    pub by: Option<Tight>,
+}
+
+/// What needs the time of a bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tight {
+    /// The steps that must follow each other, of which this is one.
+    Chain(StepId),
+    /// Everything that uses this slot.
+    Slot(Slot),
+}
+
 /// Another host for a VM whose move is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alternative {
     /// Which host.
     pub host: HostName,
@@ -62,7 +91,7 @@ pub struct Alternative {
 }
 
 /// One difference between the manifest and the hosts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The VM it is about.
     pub vm: VmName,
@@ -71,7 +100,7 @@ pub struct Change {
 }
 
 /// What differs between what is and what shall be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Difference {
     /// The VM is on another host.
@@ -112,7 +141,9 @@ pub enum Difference {
 }
 
 /// How a VM gets to where it shall be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum MoveKind {
     /// It runs on while it moves.
@@ -128,7 +159,7 @@ pub enum MoveKind {
 }
 
 /// What happens to one VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// The VM.
     pub vm: VmName,
@@ -159,7 +190,7 @@ pub struct Move {
 }
 
 /// A VM's persistent definition before and after its move, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DefinitionChange {
     /// As it is at the source.
     pub before: String,
@@ -168,7 +199,7 @@ pub struct DefinitionChange {
 }
 
 /// Counts for a plan's closing line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// VMs that migrate live.
     pub live: usize,
@@ -195,6 +226,20 @@ impl Plan {
     #[must_use]
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.0]
+    }
+
+    /// How many times the least possible time the plan takes; 1 where no order of these steps is faster.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        if self.bound.time == Millis::ZERO {
+            return 1.0;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds of any plan are far below what a float counts exactly"
+        )]
+        let ratio = self.makespan.0 as f64 / self.bound.time.0 as f64;
+        ratio
     }
 
     /// Whether nothing differs and nothing is refused.

@@ -1,11 +1,12 @@
 //! Where a disk goes in a move, and how.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Bytes, DiskTarget, VolumeFormat, VolumeRef};
 
 /// How a disk gets to its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Carry {
     /// It is where it shall be: storage that both hosts see, or a disk that does not move.
@@ -52,7 +53,7 @@ impl Carry {
 }
 
 /// A disk and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskPlacement {
     /// Which disk.
     pub target: DiskTarget,

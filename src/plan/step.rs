@@ -5,29 +5,20 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, Seen, Slot};
+use super::resource::{Resource, Slot};
+use super::seen::Seen;
+use super::wait::{Dependency, Held};
 use crate::definition::Rewrite;
 use crate::desired::{Driver, OnShutdownTimeout, OnStall};
 use crate::model::{
     Bytes, BytesPerSecond, DiskTarget, HostName, Millis, MoveMark, VmName, VolumeFormat, VolumeRef,
 };
 
-/// A step's number: its index in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StepId(pub usize);
-
-/// People count from one.
-impl fmt::Display for StepId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.0 + 1)
-    }
-}
-
 /// One executable act of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// What is done.
     pub action: Action,
@@ -39,39 +30,28 @@ pub struct Step {
     pub takes: Vec<(Resource, u64)>,
     /// What is given back when it ends.
     pub frees: Vec<(Resource, u64)>,
-    /// What it uses while it runs.
-    pub slots: Vec<Slot>,
+    /// What it uses while it runs, and how much of it.
+    pub uses: Vec<(Slot, u64)>,
     /// When it starts by the forecast, counted from the start of the apply.
     pub start: Millis,
     /// What it will take by the forecast.
     pub forecast: Forecast,
+    /// What determined its start, by the forecast; `None` where it starts at once. This is told and not enforced: an
+    /// apply waits for nothing but `after` and for the slots.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
-/// Why a step waits for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Why {
-    /// It is the next act on the same VM.
-    SameVm,
-    /// The base must be there before what stands on it.
-    BaseFirst,
-    /// The other gives back the room that this one takes.
-    FreesRoom,
-    /// The copy must be proven before the original goes.
-    CopyBeforeDelete,
-}
-
-/// Waiting for another step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Dependency {
-    /// For which.
-    pub step: StepId,
-    /// Why.
-    pub why: Why,
+impl Step {
+    /// When it ends by the forecast.
+    #[must_use]
+    pub fn end(&self) -> Millis {
+        self.start.plus(self.forecast.duration)
+    }
 }
 
 /// What a step will take by the forecast.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// How long it runs.
     pub duration: Millis,
@@ -82,7 +62,7 @@ pub struct Forecast {
 }
 
 /// The VM whose mark says that a volume was made for its move, and by that whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// The host where the VM is while the volume is made.
     pub host: HostName,
@@ -91,7 +71,7 @@ pub struct Owner {
 }
 
 /// What a new volume is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeSpec {
     /// Whose mark takes note that it was made; nothing else proves that it is ours to remove.
     pub owner: Owner,
@@ -108,7 +88,7 @@ pub struct VolumeSpec {
 }
 
 /// Which disk data a migration copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyMode {
     /// None: the disks are on storage that both hosts see.
@@ -121,7 +101,7 @@ pub enum CopyMode {
 
 /// The cold move that ends the ladder of a migration which does not converge: the guest is shut down, carried host to
 /// host and started again, all within the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ColdRung {
     /// How long the guest may take to shut down.
     pub shutdown_timeout: Millis,
@@ -130,7 +110,7 @@ pub struct ColdRung {
 }
 
 /// How a migration is to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationOptions {
     /// Who drives.
     pub driver: Driver,
@@ -167,7 +147,7 @@ pub struct MigrationOptions {
 }
 
 /// What a step does. Before each: the host answers and what is named there is as the plan saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
     /// Writes the mark into the VM's metadata. After: the persistent definition carries it.
@@ -203,6 +183,9 @@ pub enum Action {
         from: VolumeRef,
         /// What is created.
         spec: VolumeSpec,
+        /// Rate limit.
+        #[serde(default)]
+        bandwidth: Option<BytesPerSecond>,
     },
     /// Lets the host's daemon write what a guest reads of an image and of everything below it into a volume that it
     /// creates and that stands alone, without what was never written or reads as zeros. Before: nothing writes to the
@@ -221,6 +204,9 @@ pub enum Action {
         from: VolumeRef,
         /// The other.
         to: VolumeRef,
+        /// Rate limit of each of the two readings.
+        #[serde(default)]
+        bandwidth: Option<BytesPerSecond>,
     },
     /// Removes a volume. Before: no domain of any host that sees the pool uses it, as a disk or below one, and
     /// where a replacement is named it exists with the same capacity. After: it is gone.
@@ -376,10 +362,10 @@ impl Action {
             | Self::Resume { host, .. }
             | Self::Destroy { host, .. } => vec![host],
             Self::CreateVolume { spec } => vec![&spec.at.host],
-            Self::CopyVolume { from, spec } | Self::CompactVolume { from, spec } => {
+            Self::CopyVolume { from, spec, .. } | Self::CompactVolume { from, spec } => {
                 vec![&from.host, &spec.at.host]
             }
-            Self::VerifyVolume { from, to } => vec![&from.host, &to.host],
+            Self::VerifyVolume { from, to, .. } => vec![&from.host, &to.host],
             Self::DeleteVolume { at, .. } => vec![&at.host],
             Self::Undefine { host, kept_by, .. } => vec![host, kept_by],
             Self::MigrateLive { from, to, .. }
@@ -397,9 +383,9 @@ impl fmt::Display for Action {
             Self::Mark { host, vm, .. } => write!(out, "mark {vm} on {host}"),
             Self::Unmark { host, vm } => write!(out, "remove the mark of {vm} on {host}"),
             Self::CreateVolume { spec } => write!(out, "create volume {}", spec.at),
-            Self::CopyVolume { from, spec } => write!(out, "copy {from} to {}", spec.at),
+            Self::CopyVolume { from, spec, .. } => write!(out, "copy {from} to {}", spec.at),
             Self::CompactVolume { from, spec } => write!(out, "compact {from} into {}", spec.at),
-            Self::VerifyVolume { from, to } => write!(out, "verify that {to} equals {from}"),
+            Self::VerifyVolume { from, to, .. } => write!(out, "verify that {to} equals {from}"),
             Self::DeleteVolume { at, .. } => write!(out, "delete volume {at}"),
             Self::MigrateLive { vm, from, to, .. } => {
                 write!(out, "migrate {vm} live from {from} to {to}")

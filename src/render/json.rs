@@ -1,36 +1,49 @@
-//! The same facts for programs: one document for a plan or a reading, one line for each event of an apply.
+//! Plans and readings for programs: one document each. [`super::stream`] has the lines of an apply.
 //!
 //! Every document names its layout in `format_version`. A minor step adds fields, so a reader ignores what it does not
-//! know; a major one changes meanings, so a reader refuses what is newer.
+//! know; a major one changes meanings, so a reader refuses what is newer. `schemas/` holds the schema of each.
 
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::apply::Event;
 use crate::observed::Observed;
-use crate::plan::{Plan, Totals};
+use crate::plan::{Plan, PlanHash, Totals};
 
-/// The layout of the lines of an apply.
-pub const STREAM_VERSION: &str = "1.0";
-
-#[derive(Serialize)]
+/// A plan as `plan --json` and `show --json` print it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "Domicile plan")]
 struct PlanDocument<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
+    /// Counts of what happens.
     totals: Totals,
+    /// How many times the least possible time (`bound`) the plan takes.
+    ratio: f64,
     /// Whether an apply would start: there are steps, and nothing is refused.
     applyable: bool,
+    /// The hash of what the plan means, for `apply --expect`.
+    hash: PlanHash,
 }
 
-/// A plan as one document: its own fields, `totals`, and `applyable`.
+/// Whether an apply of the plan would start: there are steps, and nothing is refused.
+#[must_use]
+pub fn is_applyable(plan: &Plan) -> bool {
+    !plan.steps.is_empty() && !plan.is_blocked()
+}
+
+/// A plan as one document: its own fields, `totals`, `ratio`, `applyable` and `hash`.
 ///
 /// # Errors
 /// Never for a plan that the planner made; a number that JSON does not know would be one.
 pub fn plan(plan: &Plan) -> serde_json::Result<String> {
-    let applyable = !plan.steps.is_empty() && !plan.is_blocked();
     pretty(&PlanDocument {
         plan,
         totals: plan.totals(),
-        applyable,
+        ratio: plan.ratio(),
+        applyable: is_applyable(plan),
+        hash: plan.hash(),
     })
 }
 
@@ -48,92 +61,43 @@ fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(text)
 }
 
-#[derive(Serialize)]
-struct Line<'a, T: Serialize> {
-    #[serde(rename = "@level")]
-    level: &'a str,
-    #[serde(rename = "@message")]
-    message: &'a str,
-    #[serde(flatten)]
-    body: T,
+/// The JSON schema (draft 2020-12) of what a type looks like when it is written.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator();
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
+    without_links(&mut schema);
+    schema
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
-enum Announcement<'a> {
-    Version {
-        format_version: &'a str,
-        domicile: &'a str,
-    },
-    PlannedChange {
-        vm: &'a crate::model::VmName,
-        planned: &'a crate::plan::Move,
-    },
-    ChangeSummary {
-        totals: Totals,
-    },
-}
-
-#[derive(Serialize)]
-struct EventBody<'a> {
-    at: crate::model::Millis,
-    #[serde(flatten)]
-    what: &'a crate::apply::Happening,
-}
-
-/// The lines that precede an apply: the stream's version first, then each move, then the totals.
-///
-/// # Errors
-/// As for [`plan`].
-pub fn announce(plan: &Plan, domicile: &str) -> serde_json::Result<Vec<String>> {
-    let line = |message: &str, body: Announcement<'_>| {
-        serde_json::to_string(&Line {
-            level: "info",
-            message,
-            body,
-        })
-    };
-    let mut lines = vec![line(
-        &format!("Domicile {domicile}"),
-        Announcement::Version {
-            format_version: STREAM_VERSION,
-            domicile,
-        },
-    )?];
-    for planned in &plan.moves {
-        let message = format!("{}: planned", planned.vm);
-        lines.push(line(
-            &message,
-            Announcement::PlannedChange {
-                vm: &planned.vm,
-                planned,
-            },
-        )?);
+/// The comments of types are its descriptions; what links to other documentation there means nothing in a schema.
+fn without_links(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field {
+                    Value::String(text) if key == "description" => {
+                        *text = text.replace("[`", "`").replace("`]", "`");
+                    }
+                    other => without_links(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_links),
+        _ => {}
     }
-    let message = super::text::totals(plan);
-    lines.push(line(
-        &message,
-        Announcement::ChangeSummary {
-            totals: plan.totals(),
-        },
-    )?);
-    Ok(lines)
 }
 
-/// One event as one line: `@level`, `@message`, `at` in milliseconds from the start, `type`, and the event's own fields.
-///
-/// # Errors
-/// As for [`plan`].
-pub fn event(plan: &Plan, event: &Event) -> serde_json::Result<String> {
-    let message = super::progress::sentence(plan, &event.what);
-    let level = super::progress::level(&event.what);
-    let body = EventBody {
-        at: event.at,
-        what: &event.what,
-    };
-    serde_json::to_string(&Line {
-        level,
-        message: &message,
-        body,
-    })
+/// The schema of [`fn@plan`].
+#[must_use]
+pub fn plan_schema() -> Value {
+    schema_of::<PlanDocument<'_>>()
+}
+
+/// The schema of [`fn@observed`].
+#[must_use]
+pub fn reading_schema() -> Value {
+    schema_of::<Observed>()
 }

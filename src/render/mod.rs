@@ -4,13 +4,20 @@
 //! What comes from hosts is hostile until it has passed [`clean()`]: no name, message or definition can move a
 //! terminal's cursor or hide a part of a line.
 
+pub mod annotations;
 mod clean;
+pub mod comment;
+pub mod graph;
+mod grouping;
 pub mod html;
+mod index;
 pub mod json;
 mod page;
 pub mod progress;
+pub mod stream;
 mod style;
 pub mod text;
 
 pub use clean::clean;
+pub use grouping::Grouping;
 pub use style::{Role, Style};

@@ -2,23 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::apply::{Event, Happening};
 use crate::model::{Bytes, BytesPerSecond, Millis};
 use crate::plan::{Plan, StepId};
 
 use super::clean;
 
-/// How long a running step is silent between two lines about its progress.
+/// How long a running step is silent before the first line about its progress; then twice as long each time, up to
+/// [`QUIET_MAX`], so that a step of hours does not fill a log.
 const QUIET: Millis = Millis(10_000);
 
-/// A step shorter than this by the forecast gets no line for its start.
+/// The longest that a running step is silent.
+const QUIET_MAX: Millis = Millis(300_000);
+
+/// A step that is shorter than this, by the forecast and in fact, gets no line for its start and its end: a move is
+/// told by its long steps and its last word.
 const SHORT: Millis = Millis(1000);
 
 /// Turns events into lines and keeps a flood of progress away.
 #[derive(Debug)]
 pub struct Lines<'p> {
     plan: &'p Plan,
-    last: BTreeMap<StepId, Millis>,
+    /// When a running step is due for a line, and for how long it is silent until then.
+    due: BTreeMap<StepId, (Millis, Millis)>,
 }
 
 impl<'p> Lines<'p> {
@@ -27,7 +36,7 @@ impl<'p> Lines<'p> {
     pub fn new(plan: &'p Plan) -> Self {
         Self {
             plan,
-            last: BTreeMap::new(),
+            due: BTreeMap::new(),
         }
     }
 
@@ -43,49 +52,63 @@ impl<'p> Lines<'p> {
     fn is_worth_a_line(&mut self, event: &Event) -> bool {
         match &event.what {
             Happening::StepStarted { step } => {
-                self.last.insert(*step, event.at);
-                let forecast = self
-                    .plan
-                    .steps
-                    .get(step.0)
-                    .map(|step| step.forecast.duration);
-                forecast.is_some_and(|duration| duration >= SHORT)
+                self.due.insert(*step, (event.at.plus(QUIET), QUIET));
+                self.is_long(*step)
             }
             Happening::StepProgress { step, .. } => {
-                let last = self.last.entry(*step).or_insert(event.at);
-                let due = event.at >= last.plus(QUIET);
-                if due {
-                    *last = event.at;
+                let (due, quiet) = self.due.entry(*step).or_insert((event.at, QUIET));
+                let is_due = event.at >= *due;
+                if is_due {
+                    *quiet = quiet.plus(*quiet).min(QUIET_MAX);
+                    *due = event.at.plus(*quiet);
                 }
-                due
+                is_due
             }
+            Happening::StepDone { step, took, .. } => *took >= SHORT || self.is_long(*step),
             // The summary tells of these by VM; in a large plan they would bury all else.
             Happening::StepNotStarted { .. } | Happening::Finished(_) => false,
             _ => true,
         }
     }
+
+    fn is_long(&self, step: StepId) -> bool {
+        let step = self.plan.steps.get(step.0);
+        step.is_some_and(|step| step.forecast.duration >= SHORT)
+    }
 }
 
-/// How grave an event is, in the words of logs.
+/// How grave something is, in the words of logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// It failed, or is refused.
+    Error,
+    /// It may hurt.
+    Warn,
+    /// Good to know.
+    Info,
+}
+
+/// How grave an event is.
 #[must_use]
-pub fn level(what: &Happening) -> &'static str {
+pub fn level(what: &Happening) -> Level {
     match what {
         Happening::StepFailed {
             cancelled: false, ..
         }
-        | Happening::NotRestored { .. } => "error",
+        | Happening::NotRestored { .. } => Level::Error,
         Happening::StepFailed { .. }
         | Happening::StepSkipped { .. }
         | Happening::StepNotStarted { .. }
         | Happening::RestoreStarted { .. }
         | Happening::Restored { .. }
-        | Happening::CancelAsked { .. } => "warn",
+        | Happening::CancelAsked { .. } => Level::Warn,
         Happening::StepStarted { .. }
         | Happening::StepProgress { .. }
         | Happening::StepNote { .. }
         | Happening::StepDone { .. }
         | Happening::MoveDone { .. }
-        | Happening::Finished(_) => "info",
+        | Happening::Finished(_) => Level::Info,
     }
 }
 
@@ -164,13 +187,20 @@ fn done(about: &str, took: Millis, bytes: Bytes, downtime: Option<Millis>) -> St
     format!("{about}: done in {took}{figures}")
 }
 
+/// How long the rest takes at this rate; `None` where no rate is known.
+#[must_use]
+pub fn left(done: Bytes, total: Bytes, rate: Option<BytesPerSecond>) -> Option<Millis> {
+    let rate = rate.filter(|rate| rate.0 > 0)?;
+    Some(rate.time_for(total.minus(done)))
+}
+
 /// `1.2 GiB of 3.2 GiB (38%), 92.0 MiB/s, 21.3s left`.
 #[must_use]
 pub fn amount(done: Bytes, total: Bytes, rate: Option<BytesPerSecond>) -> String {
     let percent = done.0.saturating_mul(100).checked_div(total.0);
     let percent = percent.map(|percent| format!(" ({}%)", percent.min(100)));
-    let rate = rate.filter(|rate| rate.0 > 0);
-    let rate = rate.map(|rate| format!(", {rate}, {} left", rate.time_for(total.minus(done))));
+    let left = rate.zip(left(done, total, rate));
+    let rate = left.map(|(rate, left)| format!(", {rate}, {left} left"));
     let figures: String = percent.into_iter().chain(rate).collect();
     format!("{done} of {total}{figures}")
 }

@@ -65,8 +65,8 @@ fn the_stream_is_one_object_a_line_from_the_version_to_the_end() {
         .collect();
     assert_eq!(lines[0]["type"], "version");
     let last = lines.last().expect("there are lines");
-    assert_eq!(last["type"], "finished");
-    assert_eq!(last["moved"].as_array().map(Vec::len), Some(2));
+    assert_eq!(last["type"], "apply_summary");
+    assert_eq!(last["summary"]["moved"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The program from outside: what it prints where, and how it ends.
 
+mod annotations;
 mod apply;
 mod bug;
 mod documents;
+mod expect;
+mod formats;
 mod import;
 mod manifest;
 mod plan;

@@ -206,5 +206,7 @@ fn a_plan_is_a_page_for_a_browser_also_when_it_was_saved() {
         .says(&[stays, "the hosts may have changed since"]);
     assert!(page.contains(stays));
     let reading = place.run("show observed.json --format html");
-    let _ = reading.ends(1).complains(&["only a plan has a page"]);
+    let _ = reading
+        .ends(64)
+        .complains(&["is a reading of hosts, not a plan"]);
 }

@@ -40,8 +40,9 @@ fn apply(plan: &Plan, hosts: &Simulator, options: &Options) -> (Summary, String)
 }
 
 fn planned(desired: &Desired, hosts: &Simulator) -> Plan {
-    let plan = planner::plan(desired, &hosts.observed());
-    assert_eq!(check(&plan), Vec::new());
+    let observed = hosts.observed();
+    let plan = planner::plan(desired, &observed);
+    assert_eq!(check(desired, &observed, &plan), Vec::new());
     plan
 }
 

@@ -161,7 +161,7 @@ fn a_plan_is_one_comment_that_is_kept_up_to_date_and_only_it_is_applied() {
         // What nobody saw in a comment is not done.
         forge.write("fleet.yaml", MANIFEST);
         let refused = forge.run("apply", "--simulate");
-        ends(&refused, 8, &forge);
+        ends(&refused, 9, &forge);
         assert!(
             refused.text.contains("nothing was started"),
             "{}",

@@ -1,8 +1,13 @@
 //! What people and programs see, held by snapshots: a plan with every kind of line in it, a reading, an apply.
 
+mod annotations;
+mod comment;
+mod graph;
+mod hostile;
 mod page;
 mod reading;
 mod sample;
+mod stream;
 
 use domicile::apply::{Event, Happening, Summary};
 use domicile::model::{Bytes, BytesPerSecond, HostName, Millis, VmName};
@@ -94,6 +99,11 @@ fn a_reading_as_json_is_read_back_as_it_was() {
 }
 
 #[test]
+fn a_plan_as_json() {
+    insta::assert_snapshot!(json::plan(&sample::plan()).unwrap());
+}
+
+#[test]
 fn a_plan_as_json_is_a_plan_with_totals() {
     let text = json::plan(&sample::plan()).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), sample::plan());
@@ -101,6 +111,7 @@ fn a_plan_as_json_is_a_plan_with_totals() {
     assert_eq!(value["format_version"], "1.0");
     assert_eq!(value["applyable"], false);
     assert_eq!(value["totals"]["live"], 1);
+    assert_eq!(value["hash"], sample::plan().hash().to_string());
 }
 
 fn at(millis: u64, what: Happening) -> Event {
@@ -217,36 +228,37 @@ fn progress_in_a_log_is_a_line_now_and_then() {
 }
 
 #[test]
-fn the_summary_says_what_moved_what_failed_and_what_was_left() {
-    insta::assert_snapshot!(text::summary(&sample::plan(), &events(), &Style::plain(80)));
+fn a_step_of_an_hour_has_few_lines_and_short_steps_have_none() {
+    let plan = sample::plan();
+    let mut lines = Lines::new(&plan);
+    let long = StepId(2);
+    let mut shown = usize::from(
+        lines
+            .line(&at(0, Happening::StepStarted { step: long }))
+            .is_some(),
+    );
+    for second in 1..3600 {
+        let progress = Happening::StepProgress {
+            step: long,
+            done: Bytes::from_mib(second),
+            total: Bytes::from_mib(3600),
+            rate: None,
+        };
+        shown += usize::from(lines.line(&at(second * 1000, progress)).is_some());
+    }
+    assert!((10..25).contains(&shown), "{shown}");
+    let short = StepId(0);
+    assert_eq!(
+        lines.line(&at(0, Happening::StepStarted { step: short })),
+        None
+    );
+    assert_eq!(lines.line(&at(900, done(0, 900, 0, None))), None);
+    assert!(lines.line(&at(1900, done(0, 1900, 0, None))).is_some());
 }
 
 #[test]
-fn the_stream_of_an_apply_is_one_object_a_line_and_says_its_version_first() {
-    let plan = sample::plan();
-    let mut lines = json::announce(&plan, "0.1.0").unwrap();
-    lines.extend(
-        events()
-            .iter()
-            .map(|event| json::event(&plan, event).unwrap()),
-    );
-    let values: Vec<serde_json::Value> = lines
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert_eq!(values[0]["type"], "version");
-    assert_eq!(values[0]["format_version"], "1.0");
-    for value in &values {
-        for key in ["@level", "@message", "type"] {
-            assert!(value[key].is_string(), "{key} in {value}");
-        }
-    }
-    let failed = values
-        .iter()
-        .find(|value| value["type"] == "step-failed")
-        .unwrap();
-    assert_eq!(failed["@level"], "error");
-    assert_eq!(failed["at"], 50_400);
+fn the_summary_says_what_moved_what_failed_and_what_was_left() {
+    insta::assert_snapshot!(text::summary(&sample::plan(), &events(), &Style::plain(80)));
 }
 
 #[test]

@@ -8,14 +8,14 @@ use crate::plan::{Finding, Severity};
 use crate::render::text::findings::groups;
 
 pub(super) fn section(view: &View<'_>) -> Markup {
-    let findings = &view.plan.findings;
+    let findings: Vec<&Finding> = view.plan.findings.iter().collect();
     html! {
         section #findings aria-labelledby="findings-title" {
             h2 #findings-title { "Findings" }
             @if findings.is_empty() {
                 p.none { "Nothing speaks against this plan." }
             }
-            @for group in groups(findings) {
+            @for group in groups(&findings) {
                 (together(view, &group))
             }
         }

@@ -10,35 +10,45 @@ const CONTEXT: usize = 2;
 
 /// Writes the lines that differ with a few around them; between far-apart changes stands how many are left out.
 pub(in crate::render) fn unified(page: &mut Page<'_>, indent: usize, before: &str, after: &str) {
+    for line in diff_lines(before, after) {
+        let role = match line.as_bytes().first() {
+            Some(b'-') => Role::Bad,
+            Some(b'+') => Role::Good,
+            _ => Role::Aside,
+        };
+        page.verbatim(indent, role, &line);
+    }
+}
+
+/// The lines of a unified diff; each begins with a sign and a space.
+pub(in crate::render) fn diff_lines(before: &str, after: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(before, after);
+    let mut lines = Vec::new();
     let mut shown_up_to = 0;
     for group in diff.grouped_ops(CONTEXT) {
         let start = group.first().map_or(0, |op| op.old_range().start);
-        hidden(page, indent, start.saturating_sub(shown_up_to));
+        lines.extend(hidden(start.saturating_sub(shown_up_to)));
         for op in &group {
             for change in diff.iter_changes(op) {
-                let (sign, role) = match change.tag() {
-                    ChangeTag::Equal => (' ', Role::Aside),
-                    ChangeTag::Delete => ('-', Role::Bad),
-                    ChangeTag::Insert => ('+', Role::Good),
+                let sign = match change.tag() {
+                    ChangeTag::Equal => ' ',
+                    ChangeTag::Delete => '-',
+                    ChangeTag::Insert => '+',
                 };
                 let line = change.value().trim_end_matches(['\r', '\n']);
-                page.verbatim(indent, role, &format!("{sign} {line}"));
+                lines.push(format!("{sign} {line}"));
             }
         }
         shown_up_to = group.last().map_or(0, |op| op.old_range().end);
     }
-    hidden(
-        page,
-        indent,
-        before.lines().count().saturating_sub(shown_up_to),
-    );
+    lines.extend(hidden(before.lines().count().saturating_sub(shown_up_to)));
+    lines
 }
 
-fn hidden(page: &mut Page<'_>, indent: usize, lines: usize) {
+fn hidden(lines: usize) -> Option<String> {
     match lines {
-        0 => {}
-        1 => page.verbatim(indent, Role::Aside, "  (1 unchanged line)"),
-        _ => page.verbatim(indent, Role::Aside, &format!("  ({lines} unchanged lines)")),
+        0 => None,
+        1 => Some("  (1 unchanged line)".to_owned()),
+        _ => Some(format!("  ({lines} unchanged lines)")),
     }
 }

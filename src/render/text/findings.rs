@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Finding, Severity};
+use crate::plan::Finding;
 use crate::render::Role;
 use crate::render::page::{Page, Span, plain};
 use crate::render::style::severity;
@@ -15,7 +15,7 @@ pub(super) fn findings(page: &mut Page<'_>, findings: &[Finding]) {
     page.blank();
     let heading = format!("Findings ({}):", findings.len());
     page.line(0, 0, &[(Role::Heading, heading)]);
-    for group in groups(findings) {
+    for group in groups(&findings.iter().collect::<Vec<_>>()) {
         match group.as_slice() {
             [] => {}
             [only] => {
@@ -40,16 +40,12 @@ pub(super) fn findings(page: &mut Page<'_>, findings: &[Finding]) {
 }
 
 /// Findings that differ only in whom they are about, in order of the first of each group.
-pub(in crate::render) fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+pub(in crate::render) fn groups<'p>(findings: &[&'p Finding]) -> Vec<Vec<&'p Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
-    let mut places: BTreeMap<(Severity, &str, &str), usize> = BTreeMap::new();
-    for finding in findings {
-        let kin = (
-            finding.severity,
-            finding.code.as_str(),
-            finding.remedy.as_str(),
-        );
-        let place = *places.entry(kin).or_insert(groups.len());
+    let mut places = BTreeMap::new();
+    for &finding in findings {
+        let kind = (finding.severity, &finding.code, &finding.remedy);
+        let place = *places.entry(kind).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),

@@ -10,11 +10,14 @@ pub(in crate::render) mod steps;
 mod summary;
 mod totals;
 
+pub(super) use diff::diff_lines;
+pub(super) use findings::groups;
+pub(super) use moves::word;
 pub use observed::observed;
 pub use plan::plan;
 pub use restrictions::{checks_table, restriction, restrictions, restrictions_table};
 pub use summary::{next, summary};
-pub use totals::totals;
+pub use totals::{hash, totals};
 
 use crate::model::Millis;
 

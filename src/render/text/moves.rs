@@ -1,8 +1,9 @@
 //! What happens to one VM.
 
 use crate::model::VmName;
-use crate::plan::{Alternative, Carry, Change, Difference, DiskPlacement, Move, MoveKind, Plan};
+use crate::plan::{Alternative, Carry, Change, Difference, DiskPlacement, Move, MoveKind};
 use crate::render::Role;
+use crate::render::index::Index;
 use crate::render::page::{LABEL, Page, Span, glued, plain};
 use crate::render::style::{Symbol, severity, symbol};
 
@@ -12,7 +13,7 @@ use super::{diff, time};
 const INDENT: usize = 6;
 
 /// The block of a VM that moves.
-pub(super) fn moved(page: &mut Page<'_>, plan: &Plan, a_move: &Move, changes: &[&Change]) {
+pub(super) fn moved(page: &mut Page<'_>, index: &Index<'_>, a_move: &Move, changes: &[&Change]) {
     let symbol = symbol(a_move.kind);
     page.line(4, 6, &[(Role::Heading, headline(a_move))]);
     page.sign(symbol.role, symbol.sign, &[plain(a_move.vm.as_str())]);
@@ -43,7 +44,7 @@ pub(super) fn moved(page: &mut Page<'_>, plan: &Plan, a_move: &Move, changes: &[
         label = "";
     }
     page.entry(INDENT, "forecast", &[plain(forecast(a_move))]);
-    if let Some(spans) = verdicts(plan, &a_move.vm) {
+    if let Some(spans) = verdicts(index, &a_move.vm) {
         page.entry(INDENT, "findings", &spans);
     }
     if let Some(change) = &a_move.definition {
@@ -255,16 +256,8 @@ pub(in crate::render) fn placement(disk: &DiskPlacement) -> Vec<Span> {
 }
 
 /// What findings say about the VM, by code; they stand in full below.
-fn verdicts(plan: &Plan, vm: &VmName) -> Option<Vec<Span>> {
-    let own = plan
-        .findings
-        .iter()
-        .filter(|finding| finding.vm.as_ref() == Some(vm));
-    let mut codes: Vec<_> = own
-        .map(|finding| (finding.severity, finding.code.as_str()))
-        .collect();
-    codes.sort_unstable();
-    codes.dedup();
+fn verdicts(index: &Index<'_>, vm: &VmName) -> Option<Vec<Span>> {
+    let codes = index.codes(vm);
     let last = codes.len().checked_sub(1)?;
     let spans = codes.iter().enumerate().map(|(index, (grave, code))| {
         let (word, role) = severity(*grave);

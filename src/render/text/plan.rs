@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::VmName;
-use crate::plan::{Change, Move, Plan, Severity};
+use crate::plan::{Change, Move, Plan};
+use crate::render::index::Index;
 use crate::render::page::{Page, plain};
 use crate::render::style::{LATER, REFUSED, Symbol, symbol};
 use crate::render::{Role, Style};
@@ -14,6 +15,7 @@ use super::{findings, moves, steps, totals};
 #[must_use]
 pub fn plan(plan: &Plan, style: &Style) -> String {
     let mut page = Page::new(style);
+    let index = Index::of(plan);
     let moved: BTreeSet<&VmName> = plan.moves.iter().map(|a_move| &a_move.vm).collect();
     let mut changes: BTreeMap<&VmName, Vec<&Change>> = BTreeMap::new();
     for change in &plan.changes {
@@ -22,13 +24,13 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     let unmoved: Vec<Unmoved> = changes
         .iter()
         .filter(|(vm, _)| !moved.contains(*vm))
-        .map(|(vm, changes)| Unmoved::of(plan, vm, changes))
+        .map(|(vm, changes)| Unmoved::of(&index, vm, changes))
         .collect();
     legend(&mut page, &plan.moves, &unmoved);
     for a_move in &plan.moves {
         let changes = changes.get(&a_move.vm).map_or(&[][..], Vec::as_slice);
         page.blank();
-        moves::moved(&mut page, plan, a_move, changes);
+        moves::moved(&mut page, &index, a_move, changes);
     }
     for vm in &unmoved {
         page.blank();
@@ -62,14 +64,8 @@ struct Unmoved<'p> {
 }
 
 impl<'p> Unmoved<'p> {
-    fn of(plan: &'p Plan, name: &'p VmName, changes: &'p [&'p Change]) -> Self {
-        let blocking = plan
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Blocks);
-        let own = blocking.filter(|finding| finding.vm.as_ref() == Some(name));
-        let mut because: Vec<&str> = own.map(|finding| finding.code.as_str()).collect();
-        because.dedup();
+    fn of(index: &Index<'p>, name: &'p VmName, changes: &'p [&'p Change]) -> Self {
+        let because = index.refusals(name);
         let symbol = if because.is_empty() { LATER } else { REFUSED };
         Self {
             name,
