@@ -22,4 +22,5 @@ mod scenarios;
 mod schema;
 mod schemas;
 mod simulator;
+mod solver;
 mod support;

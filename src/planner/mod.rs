@@ -26,6 +26,7 @@ mod recover;
 mod room;
 mod schedule;
 mod settle;
+pub mod solver;
 
 use std::collections::BTreeSet;
 
