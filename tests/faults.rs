@@ -90,7 +90,7 @@ impl Trial {
         self.hosts.heal();
         for _ in 0..ROUNDS {
             let next = self.plan();
-            let violations = check(&next);
+            let violations = check(&self.fleet.desired, &self.hosts.observed(), &next);
             if !violations.is_empty() {
                 return self.wrong("a plan fails the check", &violations);
             }

@@ -54,7 +54,7 @@ proptest! {
     fn a_plan_passes_the_check_succeeds_and_leaves_nothing_to_plan(sketch in sketches()) {
         let fleet = build(&sketch);
         let first = plan(&fleet.desired, &fleet.observed);
-        prop_assert_eq!(check(&first), Vec::new());
+        prop_assert_eq!(check(&fleet.desired, &fleet.observed, &first), Vec::new());
 
         let hosts = Simulator::new(fleet.observed.clone()).managing(fleet.managed());
         let (summary, failures) = carry_out(&fleet, &hosts, &first);

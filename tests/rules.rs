@@ -112,7 +112,12 @@ fn plan_of(fleet: &Fleet, case: &Case) -> Plan {
         .and_then(serde_json::from_value)
         .unwrap_or_else(|error| panic!("{}: {error}", case.when));
     let plan = planner::plan(&desired, &observed);
-    assert_eq!(check::check(&plan), Vec::new(), "{}", case.when);
+    assert_eq!(
+        check::check(&desired, &observed, &plan),
+        Vec::new(),
+        "{}",
+        case.when
+    );
     plan
 }
 

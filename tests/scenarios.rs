@@ -28,7 +28,7 @@ pub(crate) fn folders() -> Vec<PathBuf> {
 
 fn planned(desired: &Desired, observed: &Observed, name: &str) -> Plan {
     let plan = planner::plan(desired, observed);
-    assert_eq!(check::check(&plan), Vec::new(), "{name}");
+    assert_eq!(check::check(desired, observed, &plan), Vec::new(), "{name}");
     plan
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Board<'p> {
     /// Indices in the order in which ready steps are chosen: by forecast start, then by number.
     order: Vec<usize>,
     dependents: Vec<Vec<usize>>,
-    used: BTreeMap<&'p Slot, u32>,
+    used: BTreeMap<&'p Slot, u64>,
     reboots: Vec<Reboot>,
     gate: Gate<'p>,
 }
@@ -116,13 +116,18 @@ impl<'p> Board<'p> {
     fn is_ready(&self, step: &Step) -> bool {
         let done = |index: usize| self.states.get(index) == Some(&State::Done);
         step.after.iter().all(|dependency| done(dependency.step.0))
-            && step.slots.iter().all(|slot| self.is_free(slot))
+            && step
+                .uses
+                .iter()
+                .all(|(slot, amount)| self.is_free(slot, *amount))
     }
 
-    /// A slot that the plan gives no number for may be used once: a plan that leaves a choice gets the careful one.
-    fn is_free(&self, slot: &Slot) -> bool {
-        let limit = self.plan.slots.get(slot).copied().unwrap_or(1);
-        self.used.get(slot).copied().unwrap_or(0) < limit
+    /// Whether so much of a slot is free. One that the plan gives no limit for is used by one step at a time, and so is
+    /// one of which a step uses more than there is: a plan that leaves a choice gets the careful one.
+    fn is_free(&self, slot: &Slot, amount: u64) -> bool {
+        let used = self.used.get(slot).copied().unwrap_or(0);
+        let limit = self.plan.slots.get(slot).copied().unwrap_or(0);
+        used == 0 || used.saturating_add(amount) <= limit
     }
 
     /// Takes note that a step runs.
@@ -130,8 +135,9 @@ impl<'p> Board<'p> {
         self.states[id.0] = State::Running;
         self.gate.begin(id.0);
         let plan = self.plan;
-        for slot in &plan.steps[id.0].slots {
-            *self.used.entry(slot).or_default() += 1;
+        for (slot, amount) in &plan.steps[id.0].uses {
+            let used = self.used.entry(slot).or_default();
+            *used = used.saturating_add(*amount);
         }
         for reboot in &mut self.reboots {
             if reboot.shut_down == id.0 {
@@ -144,9 +150,9 @@ impl<'p> Board<'p> {
         self.states[id.0] = state;
         self.leave_gate(id.0);
         let plan = self.plan;
-        for slot in &plan.steps[id.0].slots {
+        for (slot, amount) in &plan.steps[id.0].uses {
             if let Some(used) = self.used.get_mut(slot) {
-                *used = used.saturating_sub(1);
+                *used = used.saturating_sub(*amount);
             }
         }
     }

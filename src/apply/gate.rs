@@ -1,16 +1,17 @@
-//! How many moves may be under way before their transfer: for each slot one more than it has places.
+//! How many moves may be under way before their transfer: for each slot one more than fit in it at once.
 //!
 //! Without it every move of a plan would be marked and get its volumes at once, and an apply that is stopped early
 //! would leave all of them to be cleaned up. With one in reserve no slot waits for a preparation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::plan::{Plan, Slot, StepId};
 
 /// A move's way through the slots.
 #[derive(Debug)]
 struct Passage<'p> {
-    slots: BTreeSet<&'p Slot>,
+    /// Each slot with the most that one of its transfers uses.
+    slots: BTreeMap<&'p Slot, u64>,
     last_transfer: usize,
 }
 
@@ -22,7 +23,7 @@ pub(super) struct Gate<'p> {
     passages: BTreeMap<usize, Passage<'p>>,
     /// First step by last transfer.
     leaving: BTreeMap<usize, usize>,
-    inside: BTreeMap<&'p Slot, u32>,
+    inside: BTreeMap<&'p Slot, u64>,
 }
 
 impl<'p> Gate<'p> {
@@ -37,15 +38,17 @@ impl<'p> Gate<'p> {
             let step = |id: &StepId| plan.steps.get(id.0);
             let own = |id: &&StepId| step(id).is_some_and(|step| step.vms.len() == 1);
             let ids: Vec<&StepId> = a_move.steps.iter().filter(own).collect();
-            let uses = |id: &&&StepId| step(id).is_some_and(|step| !step.slots.is_empty());
+            let uses = |id: &&&StepId| step(id).is_some_and(|step| !step.uses.is_empty());
             let transfers: Vec<_> = ids.iter().filter(uses).collect();
             if let (Some(first), Some(last)) = (ids.first(), transfers.last()) {
-                let slots = transfers
-                    .iter()
-                    .filter_map(|id| step(id))
-                    .flat_map(|step| &step.slots);
+                let mut slots: BTreeMap<&Slot, u64> = BTreeMap::new();
+                let uses = transfers.iter().filter_map(|id| step(id));
+                for (slot, amount) in uses.flat_map(|step| &step.uses) {
+                    let most = slots.entry(slot).or_default();
+                    *most = (*most).max(*amount);
+                }
                 let passage = Passage {
-                    slots: slots.collect(),
+                    slots,
                     last_transfer: last.0,
                 };
                 gate.leaving.insert(last.0, first.0);
@@ -60,17 +63,18 @@ impl<'p> Gate<'p> {
         let Some(passage) = self.passages.get(&step) else {
             return true;
         };
-        passage.slots.iter().all(|slot| {
-            let places = self.plan.slots.get(slot).copied().unwrap_or(1);
-            self.inside.get(slot).copied().unwrap_or(0) <= places
+        passage.slots.iter().all(|(slot, amount)| {
+            let limit = self.plan.slots.get(slot).copied().unwrap_or(*amount);
+            self.inside.get(slot).copied().unwrap_or(0) <= limit
         })
     }
 
     /// Takes note that a step starts.
     pub(super) fn begin(&mut self, step: usize) {
         if let Some(passage) = self.passages.get(&step) {
-            for slot in &passage.slots {
-                *self.inside.entry(slot).or_default() += 1;
+            for (slot, amount) in &passage.slots {
+                let inside = self.inside.entry(slot).or_default();
+                *inside = inside.saturating_add(*amount);
             }
         }
     }
@@ -85,9 +89,9 @@ impl<'p> Gate<'p> {
             return;
         };
         if has_begun(first) && self.leaving.remove(&passage.last_transfer).is_some() {
-            for slot in &passage.slots {
+            for (slot, amount) in &passage.slots {
                 if let Some(inside) = self.inside.get_mut(slot) {
-                    *inside = inside.saturating_sub(1);
+                    *inside = inside.saturating_sub(*amount);
                 }
             }
         }

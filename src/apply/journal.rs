@@ -116,6 +116,8 @@ mod tests {
             capacities: Vec::new(),
             slots: std::collections::BTreeMap::new(),
             makespan: Millis::ZERO,
+            bound: crate::plan::Bound::default(),
+            critical: Vec::new(),
             alternatives: std::collections::BTreeMap::new(),
         }
     }

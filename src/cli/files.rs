@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::failure::Failure;
 use crate::observed::{self, Observed};
 
@@ -60,9 +62,19 @@ pub(super) fn read_observed(path: &Path) -> Result<Observed, Failure> {
 
 /// The same from a text that was read already.
 pub(super) fn parse_observed(path: &Path, text: &str) -> Result<Observed, Failure> {
-    let value: serde_json::Value = parse_json(path, text)?;
-    check_version(path, &value, observed::FORMAT_VERSION)?;
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    // A reading of thousands of hosts is large, so nothing of it is held besides the text and the reading itself.
+    let versioned = match serde_json::from_str(text) {
+        Ok(versioned) => versioned,
+        Err(error) if error.is_data() => Versioned::default(),
+        Err(error) => return Err(no_json(path, &error)),
+    };
+    expect_version(
+        path,
+        versioned.format_version.as_deref(),
+        observed::FORMAT_VERSION,
+    )?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
         Failure::error(format!(
             "{} is not a reading of hosts: {error}",
             path.display()
@@ -71,12 +83,20 @@ pub(super) fn parse_observed(path: &Path, text: &str) -> Result<Observed, Failur
     })
 }
 
+/// What every file of ours says first.
+#[derive(Default, Deserialize)]
+struct Versioned {
+    format_version: Option<String>,
+}
+
 /// JSON, or where it stops being that.
 pub(super) fn parse_json(path: &Path, text: &str) -> Result<serde_json::Value, Failure> {
-    serde_json::from_str(text).map_err(|error| {
-        Failure::error(format!("{} is not JSON: {error}", path.display()))
-            .help("files that Domicile reads here are written by `plan --out` and `observe --out`")
-    })
+    serde_json::from_str(text).map_err(|error| no_json(path, &error))
+}
+
+fn no_json(path: &Path, error: &serde_json::Error) -> Failure {
+    Failure::error(format!("{} is not JSON: {error}", path.display()))
+        .help("files that Domicile reads here are written by `plan --out` and `observe --out`")
 }
 
 /// Refuses a layout whose meaning this version cannot know.
@@ -85,11 +105,15 @@ pub(super) fn check_version(
     value: &serde_json::Value,
     ours: &str,
 ) -> Result<(), Failure> {
-    let path = path.display();
-    let Some(theirs) = value
+    let theirs = value
         .get("format_version")
-        .and_then(serde_json::Value::as_str)
-    else {
+        .and_then(serde_json::Value::as_str);
+    expect_version(path, theirs, ours)
+}
+
+fn expect_version(path: &Path, theirs: Option<&str>, ours: &str) -> Result<(), Failure> {
+    let path = path.display();
+    let Some(theirs) = theirs else {
         return Err(
             Failure::error(format!("{path} does not say its format_version")).help(
                 "files that Domicile reads here are written by `plan --out` and `observe --out`",

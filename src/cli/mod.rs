@@ -26,6 +26,7 @@ mod schema;
 mod shell;
 mod show;
 mod signals;
+mod sound;
 mod unlock;
 mod validate;
 mod waiting;

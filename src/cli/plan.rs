@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Shown;
 use super::saved::Saved;
+use super::sound::expect_sound;
 use super::{explain, hosts, locking, manifest};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
@@ -96,6 +97,7 @@ pub(super) fn narrowed(planning: &Planning, mut desired: Desired) -> Result<Desi
     if let Some(most) = planning.parallelism {
         for host in desired.hosts.values_mut() {
             host.limits.parallel = Some(most);
+            (host.limits.parallel_in, host.limits.parallel_out) = (None, None);
         }
     }
     Ok(desired)
@@ -125,16 +127,8 @@ fn from_demand(console: Console, planning: &Planning, desired: Desired) -> Resul
 /// A plan that passed the independent check.
 pub(super) fn checked(desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
     let plan = planner::plan(desired, observed);
-    let violations = check::check(&plan);
-    if violations.is_empty() {
-        return Ok(plan);
-    }
-    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    Err(Failure::error(format!(
-        "internal error: the plan that was made breaks a rule of safety, so it is neither shown nor carried out\n{}",
-        lines.join("\n"),
-    ))
-    .help("this is a bug in Domicile: report it with the manifest and the file that `domicile observe --out FILE` writes"))
+    expect_sound(&check::check(desired, observed, &plan))?;
+    Ok(plan)
 }
 
 /// Leaves only the VMs that the command line wants.

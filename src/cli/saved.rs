@@ -12,9 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
 use super::files;
+use super::sound::expect_sound;
 use crate::desired::Desired;
 use crate::observed::{Observed, Roster};
-use crate::plan::{Basis, Plan, PlanHash, Since};
+use crate::plan::{Basis, Plan, PlanHash, Since, check};
 use crate::render::json;
 
 /// The layout of the file. A minor step adds fields, a major one changes their meaning.
@@ -96,7 +97,8 @@ impl Saved {
         files::replace(path, &(text + "\n"))
     }
 
-    /// Reads it back, and refuses a file of another kind, another layout, or with another checksum than its own.
+    /// Reads it back, and refuses a file of another kind, another layout, or with another checksum than its own, and a
+    /// plan that is not sound in itself.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         Self::parse(path, files::parse_json(path, &files::read(path)?)?)
     }
@@ -120,7 +122,10 @@ impl Saved {
             ))
             .help("do not apply it; plan again and review what the new plan says"));
         }
-        serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))
+        let saved: Self =
+            serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))?;
+        expect_sound(&check::check_alone(&saved.plan))?;
+        Ok(saved)
     }
 
     /// What an apply would rest on otherwise, or do otherwise, than what was reviewed. Forecasts, room and the order of

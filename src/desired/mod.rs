@@ -4,6 +4,7 @@
 //! it into the name on one host.
 
 mod choice;
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use choice::{ColdCopy, Driver, OnShutdownTimeout, OnStall};
+pub use limits::{HostLimits, Limits, Reserve};
 
 use crate::model::{
-    Bytes, BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName,
-    PoolName, VmName,
+    BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName, PoolName,
+    VmName,
 };
 
 /// The manifest's whole demand.
@@ -28,6 +30,9 @@ pub struct Desired {
     pub pools: BTreeMap<PoolName, Pool>,
     /// Networks with the bridge or libvirt network that each is on each host.
     pub networks: BTreeMap<NetworkName, BTreeMap<HostName, String>>,
+    /// Ceilings of the whole fleet.
+    #[serde(default)]
+    pub limits: Limits,
     /// Migration settings, from the general to the particular.
     pub migration: Migration,
     /// Which verdicts the rules give.
@@ -111,6 +116,9 @@ pub struct Cluster {
     /// Fleet-wide networks that are full-mesh VXLANs there.
     #[serde(default)]
     pub full_mesh: BTreeSet<NetworkName>,
+    /// Its ceilings.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// One host as the manifest describes it.
@@ -130,26 +138,6 @@ pub struct Host {
     pub limits: HostLimits,
     /// Whether VMs may not be moved to it.
     pub maintenance: bool,
-}
-
-/// What VMs must leave free on a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Reserve {
-    /// Memory for the host itself.
-    pub memory: Bytes,
-    /// Processors for the host itself.
-    pub vcpus: u32,
-}
-
-/// Ceilings of a host that are not its hardware's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HostLimits {
-    /// The most active VMs.
-    pub vms: Option<u32>,
-    /// The most vCPUs per processor. Without it vCPUs are not limited, as in libvirt itself.
-    pub vcpu_ratio: Option<f64>,
-    /// Migrations into and out of the host at once, each, where it differs from the `parallel` setting.
-    pub parallel: Option<u32>,
 }
 
 /// A pool whose name differs between hosts, or that is one storage for all of them.
@@ -177,7 +165,7 @@ pub struct Migration {
 pub struct MigrationOverrides {
     /// Rate of one migration, memory and disks.
     pub bandwidth: Option<BytesPerSecond>,
-    /// Migrations into and out of one host at once, each.
+    /// Migrations into and out of one host at once, each; of a pair of hosts: from the one to the other.
     pub parallel: Option<u32>,
     /// Longest pause of a guest at the end of a live migration.
     pub max_downtime: Option<Millis>,

@@ -35,6 +35,7 @@ pub(super) fn copy(
     context: &Context,
     from: &VolumeRef,
     spec: &VolumeSpec,
+    bandwidth: Option<BytesPerSecond>,
 ) -> Result<Outcome, Failure> {
     // Streams that last get connections of their own, so that nobody's short calls stand behind their data.
     let source = context.own(&from.host)?;
@@ -47,7 +48,9 @@ pub(super) fn copy(
     pool.expect_room(facts.allocation)?;
     context.expect_not_cancelled()?;
     let made = pool.create(spec, Some(facts.physical))?;
-    let filled = fill(context, &source, original, &facts, &destination, &made).and_then(|sent| {
+    let meter = Meter::new(context, facts.allocation, bandwidth);
+    let reader = Reader::new(&source, original, facts.physical.0);
+    let filled = fill(meter, reader, &destination, &made).and_then(|sent| {
         pool.refresh()?;
         made.prove(spec)?;
         let physical = made.facts()?.physical;
@@ -108,27 +111,23 @@ fn expect_same_shape(
 }
 
 fn fill(
-    context: &Context,
-    source: &Arc<Connection>,
-    original: Volume,
-    facts: &VolumeFacts,
+    mut meter: Meter<'_>,
+    mut reader: Reader,
     destination: &Arc<Connection>,
     made: &Volume,
 ) -> Result<Bytes, Failure> {
-    let mut reader = Reader::new(source, original, facts.physical.0);
     let mut writer = Writer::new(destination, made)?;
     thread::scope(|scope| {
         // Made in here, so that leaving early for whatever reason hangs up on the reader, which is waited for.
         let (sender, pieces) = bounded(PIECES_BETWEEN);
         scope.spawn(move || read_all(&mut reader, &sender));
-        let mut meter = Meter::new(context, facts.allocation);
         loop {
-            let Some(piece) = next(context, &pieces)? else {
+            let Some(piece) = next(meter.context, &pieces)? else {
                 writer.finish()?;
                 return Ok(meter.done);
             };
             writer.write(&piece)?;
-            meter.passed(&piece);
+            meter.passed(&piece)?;
         }
     })
 }
@@ -161,28 +160,53 @@ fn next(context: &Context, pieces: &Receiver<Message>) -> Result<Option<Piece>, 
     }
 }
 
-/// Tells how far a transfer is.
+/// Tells how far a transfer is, and holds it back where it would be faster than it may.
 struct Meter<'a> {
     context: &'a Context<'a>,
     done: Bytes,
     total: Bytes,
+    limit: Option<BytesPerSecond>,
+    began: Instant,
     told: (Instant, Bytes),
 }
 
 impl<'a> Meter<'a> {
-    fn new(context: &'a Context<'a>, total: Bytes) -> Self {
+    fn new(context: &'a Context<'a>, total: Bytes, limit: Option<BytesPerSecond>) -> Self {
         Self {
             context,
             done: Bytes::ZERO,
             total,
+            limit,
+            began: Instant::now(),
             told: (Instant::now(), Bytes::ZERO),
         }
     }
 
-    fn passed(&mut self, piece: &Piece) {
+    fn passed(&mut self, piece: &Piece) -> Result<(), Failure> {
         if let Piece::Data(data) = piece {
             self.done = self.done.plus(Bytes(data.len() as u64));
         }
+        self.tell();
+        self.hold_back()
+    }
+
+    /// Waits until so many bytes are due at the rate limit, with an open ear for cancelling.
+    fn hold_back(&self) -> Result<(), Failure> {
+        let Some(limit) = self.limit else {
+            return Ok(());
+        };
+        let due = Duration::from_millis(limit.time_for(self.done).0);
+        while let Some(early) = due
+            .checked_sub(self.began.elapsed())
+            .filter(|early| !early.is_zero())
+        {
+            self.context.expect_not_cancelled()?;
+            thread::sleep(early.min(TELL_EVERY));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) {
         let (at, before) = self.told;
         let elapsed = at.elapsed();
         if elapsed < TELL_EVERY {
@@ -206,6 +230,7 @@ pub(super) fn verify(
     context: &Context,
     from: &VolumeRef,
     to: &VolumeRef,
+    bandwidth: Option<BytesPerSecond>,
 ) -> Result<Outcome, Failure> {
     let (one, other) = (context.own(&from.host)?, context.own(&to.host)?);
     let volumes = [Volume::find(&one, from)?, Volume::find(&other, to)?];
@@ -240,7 +265,8 @@ pub(super) fn verify(
         Reader::new(&one, first, length),
         Reader::new(&other, second, length),
     ];
-    match compare(context, readers, facts[0].allocation)? {
+    let meter = Meter::new(context, facts[0].allocation, bandwidth);
+    match compare(meter, readers)? {
         (_, Some(at)) => Err(differs(format!("they differ at byte {at}"))),
         (bytes, None) => Ok(Outcome {
             bytes,
@@ -251,24 +277,20 @@ pub(super) fn verify(
 }
 
 /// The bytes read from the first, and where they first differ.
-fn compare(
-    context: &Context,
-    readers: [Reader; 2],
-    allocation: Bytes,
-) -> Result<(Bytes, Option<u64>), Failure> {
+fn compare(mut meter: Meter<'_>, readers: [Reader; 2]) -> Result<(Bytes, Option<u64>), Failure> {
     thread::scope(|scope| {
         let sides = readers.map(|mut reader| {
             let (sender, pieces) = bounded(PIECES_BETWEEN / 2);
             scope.spawn(move || read_all(&mut reader, &sender));
             pieces
         });
-        let mut meter = Meter::new(context, allocation);
+        let context = meter.context;
         let [one, other] = &sides;
         let at = first_difference(
             || {
                 let piece = next(context, one)?;
                 if let Some(piece) = &piece {
-                    meter.passed(piece);
+                    meter.passed(piece)?;
                 }
                 Ok(piece)
             },

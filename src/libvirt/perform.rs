@@ -39,9 +39,11 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         } => begin(context, host, vm, mark, seen.as_ref()),
         Action::Unmark { host, vm } => mark::remove(context, host, vm),
         Action::CreateVolume { spec } => create(context, spec),
-        Action::CopyVolume { from, spec } => copy::copy(context, from, spec),
+        #[rustfmt::skip]
+        Action::CopyVolume { from, spec, bandwidth } => copy::copy(context, from, spec, *bandwidth),
         Action::CompactVolume { from, spec } => compact::compact(context, from, spec),
-        Action::VerifyVolume { from, to } => copy::verify(context, from, to),
+        #[rustfmt::skip]
+        Action::VerifyVolume { from, to, bandwidth } => copy::verify(context, from, to, *bandwidth),
         Action::DeleteVolume {
             at,
             seen_by,
@@ -64,12 +66,8 @@ fn perform_in(context: &Context, action: &Action) -> Result<Outcome, Failure> {
         Action::ShutDown { host, vm, timeout, on_timeout } => {
             power::shut_down(context, host, vm, *timeout, *on_timeout)
         },
-        Action::Define {
-            vm,
-            from,
-            to,
-            rewrite,
-        } => define::define(context, vm, from, to, rewrite),
+        #[rustfmt::skip]
+        Action::Define { vm, from, to, rewrite } => define::define(context, vm, from, to, rewrite),
         Action::Redefine { host, vm, rewrite } => define::redefine(context, host, vm, rewrite),
         Action::Start {
             host,

@@ -13,7 +13,8 @@ use super::value::{EitherForm, ShortForm};
 use super::written::Written;
 use crate::desired::{Method, NetworkKind, Profile};
 use crate::model::{
-    Bytes, ClusterName, DiskTarget, HostName, MacAddress, NetworkName, PoolName, VmName,
+    Bytes, BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, NetworkName, PoolName,
+    VmName,
 };
 
 /// The version of the manifest's format that this Domicile reads.
@@ -39,6 +40,8 @@ pub(super) struct Document {
     networks: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// Pools whose name differs between hosts or that are shared, by a name for the whole fleet.
     pools: Option<BTreeMap<String, Pool>>,
+    /// Ceilings of the whole fleet.
+    limits: Option<Limits>,
     /// How VMs are moved.
     migration: Option<Migration>,
     /// Which verdicts the rules give: Domicile's own, or the stricter ones of VMmanager 6.
@@ -56,6 +59,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "hosts",
     "networks",
     "pools",
+    "limits",
     "migration",
     "profile",
     "placement",
@@ -111,6 +115,17 @@ pub(super) struct Cluster {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) full_mesh: BTreeSet<NetworkName>,
+    /// Its ceilings: of transfers that leave it, reach it or stay within it.
+    pub(super) limits: Option<Limits>,
+}
+
+/// Ceilings of a cluster or of the whole fleet.
+#[derive(Debug, Clone, Copy, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "ceilings, such as { parallel: 8 }")]
+pub(super) struct Limits {
+    /// Migrations and copies at once; not limited unless given.
+    #[schemars(range(min = 1))]
+    pub(super) parallel: Option<u32>,
 }
 
 /// A host, in full.
@@ -129,7 +144,7 @@ pub(super) struct Host {
     /// What VMs must leave free.
     pub(super) reserve: Option<Reserve>,
     /// Ceilings that are not the hardware's.
-    pub(super) limits: Option<Limits>,
+    pub(super) limits: Option<HostLimits>,
     /// Whether VMs may not be moved to it.
     #[serde(default)]
     pub(super) maintenance: bool,
@@ -154,7 +169,7 @@ pub(super) struct Reserve {
     deny_unknown_fields,
     expecting = "ceilings, such as { vms: 40, vcpu_ratio: 4 }"
 )]
-pub(super) struct Limits {
+pub(super) struct HostLimits {
     /// The most active VMs.
     pub(super) vms: Option<u32>,
     /// The most vCPUs per processor; not limited unless given.
@@ -163,6 +178,17 @@ pub(super) struct Limits {
     /// Migrations into and out of the host at once, each, where it differs from `migration.parallel`.
     #[schemars(range(min = 1))]
     pub(super) parallel: Option<u32>,
+    /// Migrations into the host at once, where that differs from `parallel`.
+    #[schemars(range(min = 1))]
+    pub(super) parallel_in: Option<u32>,
+    /// Migrations out of the host at once, where that differs from `parallel`.
+    #[schemars(range(min = 1))]
+    pub(super) parallel_out: Option<u32>,
+    /// The most that all migrations and copies together may send from the host, such as 1GiB/s. One without a
+    /// `bandwidth` gets all of it, so that one comes after the other. Not limited unless given.
+    pub(super) upload: Option<Written<BytesPerSecond>>,
+    /// The most that all migrations and copies together may send to the host, likewise.
+    pub(super) download: Option<Written<BytesPerSecond>>,
 }
 
 impl ShortForm for Host {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::checker::Checker;
-use super::document::Host;
+use super::document::{Host, HostLimits};
 use super::fault::Fault;
 use super::merge::{Place, Section};
 use super::uri::{self, Complaint, User};
+use super::written::Written;
 use crate::desired;
-use crate::model::HostName;
+use crate::model::{BytesPerSecond, HostName};
 
 impl Checker<'_, '_, '_> {
     pub(super) fn hosts(
@@ -33,11 +34,7 @@ impl Checker<'_, '_, '_> {
                         .and_then(|reserve| reserve.vcpus)
                         .unwrap_or_default(),
                 },
-                limits: desired::HostLimits {
-                    vms: limits.and_then(|limits| limits.vms),
-                    vcpu_ratio: limits.and_then(|limits| limits.vcpu_ratio),
-                    parallel: limits.and_then(|limits| limits.parallel),
-                },
+                limits: limits.map(limits_of).unwrap_or_default(),
                 maintenance: host.maintenance,
             };
             resolved.insert(name.clone(), host);
@@ -71,27 +68,9 @@ impl Checker<'_, '_, '_> {
                 texts.value(place, &["cluster"], text)
             });
         }
-        let Some(limits) = &host.limits else { return };
-        if limits
-            .vcpu_ratio
-            .is_some_and(|ratio| !ratio.is_finite() || ratio <= 0.0)
-        {
-            let message = "the ratio of vCPUs to processors must be a number above 0";
-            self.out_of_range(
-                path("limits.vcpu_ratio"),
-                place,
-                &["limits", "vcpu_ratio"],
-                message,
-            );
-        }
-        if limits.parallel == Some(0) {
-            let message = "with 0 migrations at once no VM could ever leave or reach the host";
-            self.out_of_range(
-                path("limits.parallel"),
-                place,
-                &["limits", "parallel"],
-                message,
-            );
+        for (field, message) in host.limits.iter().flat_map(out_of_range) {
+            let path = path(&format!("limits.{field}"));
+            self.out_of_range(path, place, &["limits", field], message);
         }
     }
 
@@ -126,6 +105,61 @@ impl Checker<'_, '_, '_> {
             }
         }
     }
+}
+
+fn limits_of(limits: &HostLimits) -> desired::HostLimits {
+    desired::HostLimits {
+        vms: limits.vms,
+        vcpu_ratio: limits.vcpu_ratio,
+        parallel: limits.parallel,
+        parallel_in: limits.parallel_in,
+        parallel_out: limits.parallel_out,
+        upload: limits.upload.map(|written| written.0),
+        download: limits.download.map(|written| written.0),
+    }
+}
+
+/// libvirt limits a migration in whole MiB a second, so less than one cannot be kept.
+const BUDGET_MIN: BytesPerSecond = BytesPerSecond(1024 * 1024);
+
+/// The fields whose value cannot be used, with the reason.
+fn out_of_range(limits: &HostLimits) -> Vec<(&'static str, &'static str)> {
+    let no_ratio = |ratio: f64| !ratio.is_finite() || ratio <= 0.0;
+    let too_little = |rate: Written<BytesPerSecond>| rate.0 < BUDGET_MIN;
+    let checks = [
+        (
+            limits.vcpu_ratio.is_some_and(no_ratio),
+            "vcpu_ratio",
+            "the ratio of vCPUs to processors must be a number above 0",
+        ),
+        (
+            limits.parallel == Some(0),
+            "parallel",
+            "with 0 migrations at once no VM could ever leave or reach the host",
+        ),
+        (
+            limits.parallel_in == Some(0),
+            "parallel_in",
+            "with 0 migrations at once no VM could ever reach the host; `maintenance: true` says so",
+        ),
+        (
+            limits.parallel_out == Some(0),
+            "parallel_out",
+            "with 0 migrations at once no VM could ever leave the host",
+        ),
+        (
+            limits.upload.is_some_and(too_little),
+            "upload",
+            "libvirt limits migrations in whole MiB a second, so a budget is 1MiB/s or more",
+        ),
+        (
+            limits.download.is_some_and(too_little),
+            "download",
+            "libvirt limits migrations in whole MiB a second, so a budget is 1MiB/s or more",
+        ),
+    ];
+    let wrong = checks.into_iter().filter(|(wrong, ..)| *wrong);
+    wrong.map(|(_, field, message)| (field, message)).collect()
 }
 
 fn check_given(

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 
-use super::document::{Cluster, Host, Placement, Pool, SECTIONS, VERSION, Vm};
+use super::document::{Cluster, Host, Limits, Placement, Pool, SECTIONS, VERSION, Vm};
 use super::fault::{Fault, Label};
 use super::settings::Migration;
 use super::source::Source;
@@ -38,6 +38,7 @@ pub(super) struct Sections {
     /// One for each source that has the section.
     pub(super) migration: Vec<(Place, Migration)>,
     pub(super) profile: Option<(Place, Profile)>,
+    pub(super) limits: Option<(Place, Limits)>,
     /// Of all sources together.
     pub(super) placement: Placement,
     pub(super) vms: Section<VmName, Vm>,
@@ -143,7 +144,8 @@ impl<'t> Merger<'t, '_> {
                 |read: EitherForm<Vm>| read.0,
             ),
             "migration" => self.migration(place, sections),
-            "profile" => self.profile(place, sections),
+            "profile" => self.once(field, place, &mut sections.profile),
+            "limits" => self.once(field, place, &mut sections.limits),
             "placement" => {
                 let read: Option<Placement> = self.read(field, place.value);
                 let Placement { apart, together } = read.unwrap_or_default();
@@ -189,15 +191,21 @@ impl<'t> Merger<'t, '_> {
             .push(Fault::new("version-unsupported", "version", label, message).help(help));
     }
 
-    fn profile(&mut self, place: Place, sections: &mut Sections) {
-        if let Some((first, _)) = &sections.profile {
+    /// A field that only one of all sources may give.
+    fn once<T: DeserializeOwned>(
+        &mut self,
+        field: &str,
+        place: Place,
+        into: &mut Option<(Place, T)>,
+    ) {
+        if let Some((first, _)) = into {
             let first = self
                 .texts
                 .label(first.source, first.key, "first given here");
-            let fault = self.twice("profile".into(), place, "profile");
+            let fault = self.twice(field.into(), place, field);
             self.faults.push(fault.second(first));
-        } else if let Some(profile) = self.read("profile", place.value) {
-            sections.profile = Some((place, profile));
+        } else if let Some(value) = self.read(field, place.value) {
+            *into = Some((place, value));
         }
     }
 

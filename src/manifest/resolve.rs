@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::checker::Checker;
-use super::document::{Spice, Vm};
+use super::document::{Limits, Spice, Vm};
 use super::fault::{Fault, Label};
 use super::merge::{Place, Section, Sections, Texts};
 use super::settings::Settings;
@@ -16,10 +16,11 @@ pub(super) fn resolve(sections: &Sections, texts: Texts<'_>, faults: &mut Vec<Fa
     let mut checker = Checker::new(sections, texts, faults);
     checker.pools_by_their_names(sections);
     Desired {
-        clusters: clusters(sections),
+        clusters: checker.clusters(sections),
         hosts: checker.hosts(&sections.hosts),
         pools: checker.pools(&sections.pools),
         networks: checker.networks(&sections.networks),
+        limits: checker.fleet_limits(sections),
         migration: checker.migration(sections),
         profile: sections
             .profile
@@ -32,23 +33,48 @@ pub(super) fn resolve(sections: &Sections, texts: Texts<'_>, faults: &mut Vec<Fa
     }
 }
 
-fn clusters(sections: &Sections) -> BTreeMap<ClusterName, desired::Cluster> {
-    let read = sections.clusters.iter();
-    read.filter_map(|(name, (_, cluster))| {
-        let cluster = cluster.as_ref()?;
-        let cluster = desired::Cluster {
-            network: cluster.network,
-            spice_denied: cluster.spice == Spice::Denied,
-            os: cluster.os.clone(),
-            os_version: cluster.os_version.clone(),
-            full_mesh: cluster.full_mesh.clone(),
-        };
-        Some((name.clone(), cluster))
-    })
-    .collect()
-}
-
 impl Checker<'_, '_, '_> {
+    fn clusters(&mut self, sections: &Sections) -> BTreeMap<ClusterName, desired::Cluster> {
+        let mut resolved = BTreeMap::new();
+        for (name, (place, cluster)) in &sections.clusters {
+            let Some(cluster) = cluster else { continue };
+            let path = format!("clusters.{name}.limits.parallel");
+            let limits = self.limits(cluster.limits, path, *place, &["limits", "parallel"]);
+            let cluster = desired::Cluster {
+                network: cluster.network,
+                spice_denied: cluster.spice == Spice::Denied,
+                os: cluster.os.clone(),
+                os_version: cluster.os_version.clone(),
+                full_mesh: cluster.full_mesh.clone(),
+                limits,
+            };
+            resolved.insert(name.clone(), cluster);
+        }
+        resolved
+    }
+
+    fn fleet_limits(&mut self, sections: &Sections) -> desired::Limits {
+        let Some((place, limits)) = sections.limits else {
+            return desired::Limits::default();
+        };
+        self.limits(Some(limits), "limits.parallel".into(), place, &["parallel"])
+    }
+
+    fn limits(
+        &mut self,
+        limits: Option<Limits>,
+        path: String,
+        place: Place,
+        keys: &[&str],
+    ) -> desired::Limits {
+        let parallel = limits.and_then(|limits| limits.parallel);
+        if parallel == Some(0) {
+            let message = "with 0 migrations at once nothing could ever be moved";
+            self.out_of_range(path, place, keys, message);
+        }
+        desired::Limits { parallel }
+    }
+
     fn vms(&mut self, vms: &Section<VmName, Vm>) -> BTreeMap<VmName, desired::Vm> {
         let mut resolved = BTreeMap::new();
         let mut macs: BTreeMap<&MacAddress, (&VmName, Place)> = BTreeMap::new();

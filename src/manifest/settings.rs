@@ -42,7 +42,8 @@ macro_rules! settings {
             $($extra)*
             /// Rate of one migration, memory and disks, such as 800MiB/s or 400Mbit/s. Without it, as fast as it goes.
             pub(super) bandwidth: Option<Written<BytesPerSecond>>,
-            /// Migrations into and out of one host at once, each; 2 unless given.
+            /// Migrations into and out of one host at once, each; 2 unless given. Of a pair of hosts: migrations
+            /// and copies from the one to the other at once; not limited unless given.
             #[schemars(range(min = 1))]
             pub(super) parallel: Option<u32>,
             /// Longest pause of a guest at the end of a live migration; 300ms unless given.

@@ -165,10 +165,10 @@ fn volumes_of(plan: &Plan) -> BTreeSet<VolumeRef> {
             Action::CreateVolume { spec } => {
                 all.insert(spec.at.clone());
             }
-            Action::CopyVolume { from, spec } => {
+            Action::CopyVolume { from, spec, .. } => {
                 all.extend([from.clone(), spec.at.clone()]);
             }
-            Action::VerifyVolume { from, to } => all.extend([from.clone(), to.clone()]),
+            Action::VerifyVolume { from, to, .. } => all.extend([from.clone(), to.clone()]),
             Action::DeleteVolume {
                 at, replaced_by, ..
             } => all.extend([at].into_iter().chain(replaced_by).cloned()),

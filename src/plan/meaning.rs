@@ -284,6 +284,8 @@ mod tests {
             capacities: vec![],
             slots: BTreeMap::new(),
             makespan: Millis(3),
+            bound: crate::plan::Bound::default(),
+            critical: Vec::new(),
             alternatives: BTreeMap::new(),
         }
     }
@@ -359,7 +361,8 @@ mod tests {
             after: vec![],
             takes: vec![],
             frees: vec![],
-            slots: vec![],
+            uses: vec![],
+            held: None,
             start: Millis(0),
             forecast: crate::plan::Forecast::default(),
         }

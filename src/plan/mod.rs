@@ -10,6 +10,7 @@ mod placement;
 mod resource;
 mod seen;
 mod step;
+mod wait;
 
 use std::collections::BTreeMap;
 
@@ -23,10 +24,8 @@ pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
 pub use seen::Seen;
-pub use step::{
-    Action, ColdRung, CopyMode, Dependency, Forecast, MigrationOptions, Step, StepId, VolumeSpec,
-    Why,
-};
+pub use step::{Action, ColdRung, CopyMode, Forecast, MigrationOptions, Step, VolumeSpec};
+pub use wait::{Cause, Dependency, Held, StepId, Why};
 
 use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
 
@@ -48,13 +47,38 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Room at the start of everything that steps take from or give back to.
     pub capacities: Vec<Capacity>,
-    /// How many steps may use each slot at once.
-    pub slots: BTreeMap<Slot, u32>,
+    /// How much of each slot all running steps may use together.
+    pub slots: BTreeMap<Slot, u64>,
     /// How long the whole takes by the forecast.
     pub makespan: Millis,
+    /// The least that any order of these steps would take.
+    #[serde(default)]
+    pub bound: Bound,
+    /// The steps that determine how long the whole takes, in order: each starts when the one before it ends.
+    #[serde(default)]
+    pub critical: Vec<StepId>,
     /// For VMs whose move is refused: every other host, and whether it would do.
     #[serde(default)]
     pub alternatives: BTreeMap<VmName, Vec<Alternative>>,
+}
+
+/// The least time that any order of a plan's steps would take by the forecast.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bound {
+    /// The time.
+    pub time: Millis,
+    /// What needs it; `None` where there is nothing to do.
+    pub by: Option<Tight>,
+}
+
+/// What needs the time of a bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tight {
+    /// The steps that must follow each other, of which this is one.
+    Chain(StepId),
+    /// Everything that uses this slot.
+    Slot(Slot),
 }
 
 /// Another host for a VM whose move is refused.
@@ -199,6 +223,20 @@ impl Plan {
     #[must_use]
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.0]
+    }
+
+    /// How many times the least possible time the plan takes; 1 where no order of these steps is faster.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        if self.bound.time == Millis::ZERO {
+            return 1.0;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds of any plan are far below what a float counts exactly"
+        )]
+        let ratio = self.makespan.0 as f64 / self.bound.time.0 as f64;
+        ratio
     }
 
     /// Whether nothing differs and nothing is refused.

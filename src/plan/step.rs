@@ -8,26 +8,14 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, Seen, Slot};
+use super::resource::{Resource, Slot};
+use super::seen::Seen;
+use super::wait::{Dependency, Held};
 use crate::definition::Rewrite;
 use crate::desired::{Driver, OnShutdownTimeout, OnStall};
 use crate::model::{
     Bytes, BytesPerSecond, DiskTarget, HostName, Millis, MoveMark, VmName, VolumeFormat, VolumeRef,
 };
-
-/// A step's number: its index in the plan.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(transparent)]
-pub struct StepId(pub usize);
-
-/// People count from one.
-impl fmt::Display for StepId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.0 + 1)
-    }
-}
 
 /// One executable act of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,39 +30,24 @@ pub struct Step {
     pub takes: Vec<(Resource, u64)>,
     /// What is given back when it ends.
     pub frees: Vec<(Resource, u64)>,
-    /// What it uses while it runs.
-    pub slots: Vec<Slot>,
+    /// What it uses while it runs, and how much of it.
+    pub uses: Vec<(Slot, u64)>,
     /// When it starts by the forecast, counted from the start of the apply.
     pub start: Millis,
     /// What it will take by the forecast.
     pub forecast: Forecast,
+    /// What determined its start, by the forecast; `None` where it starts at once. This is told and not enforced: an
+    /// apply waits for nothing but `after` and for the slots.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
-/// Why a step waits for another.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Why {
-    /// It is the next act on the same VM.
-    SameVm,
-    /// The base must be there before what stands on it.
-    BaseFirst,
-    /// The other gives back the room that this one takes.
-    FreesRoom,
-    /// The copy must be proven before the original goes.
-    CopyBeforeDelete,
-}
-
-/// Waiting for another step.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub struct Dependency {
-    /// For which.
-    pub step: StepId,
-    /// Why.
-    pub why: Why,
+impl Step {
+    /// When it ends by the forecast.
+    #[must_use]
+    pub fn end(&self) -> Millis {
+        self.start.plus(self.forecast.duration)
+    }
 }
 
 /// What a step will take by the forecast.
@@ -198,6 +171,9 @@ pub enum Action {
         from: VolumeRef,
         /// What is created.
         spec: VolumeSpec,
+        /// Rate limit.
+        #[serde(default)]
+        bandwidth: Option<BytesPerSecond>,
     },
     /// Lets the host's daemon write what a guest reads of an image and of everything below it into a volume that it
     /// creates and that stands alone, without what was never written or reads as zeros. Before: nothing writes to the
@@ -216,6 +192,9 @@ pub enum Action {
         from: VolumeRef,
         /// The other.
         to: VolumeRef,
+        /// Rate limit of each of the two readings.
+        #[serde(default)]
+        bandwidth: Option<BytesPerSecond>,
     },
     /// Removes a volume. Before: no domain of any host that sees the pool uses it, as a disk or below one, and
     /// where a replacement is named it exists with the same capacity. After: it is gone.
@@ -368,10 +347,10 @@ impl Action {
             | Self::Resume { host, .. }
             | Self::Destroy { host, .. } => vec![host],
             Self::CreateVolume { spec } => vec![&spec.at.host],
-            Self::CopyVolume { from, spec } | Self::CompactVolume { from, spec } => {
+            Self::CopyVolume { from, spec, .. } | Self::CompactVolume { from, spec } => {
                 vec![&from.host, &spec.at.host]
             }
-            Self::VerifyVolume { from, to } => vec![&from.host, &to.host],
+            Self::VerifyVolume { from, to, .. } => vec![&from.host, &to.host],
             Self::DeleteVolume { at, .. } => vec![&at.host],
             Self::Undefine { host, kept_by, .. } => vec![host, kept_by],
             Self::MigrateLive { from, to, .. }
@@ -389,9 +368,9 @@ impl fmt::Display for Action {
             Self::Mark { host, vm, .. } => write!(out, "mark {vm} on {host}"),
             Self::Unmark { host, vm } => write!(out, "remove the mark of {vm} on {host}"),
             Self::CreateVolume { spec } => write!(out, "create volume {}", spec.at),
-            Self::CopyVolume { from, spec } => write!(out, "copy {from} to {}", spec.at),
+            Self::CopyVolume { from, spec, .. } => write!(out, "copy {from} to {}", spec.at),
             Self::CompactVolume { from, spec } => write!(out, "compact {from} into {}", spec.at),
-            Self::VerifyVolume { from, to } => write!(out, "verify that {to} equals {from}"),
+            Self::VerifyVolume { from, to, .. } => write!(out, "verify that {to} equals {from}"),
             Self::DeleteVolume { at, .. } => write!(out, "delete volume {at}"),
             Self::MigrateLive { vm, from, to, .. } => {
                 write!(out, "migrate {vm} live from {from} to {to}")

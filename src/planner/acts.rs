@@ -6,27 +6,11 @@ use std::collections::BTreeSet;
 use super::intent::{Intent, Transfer};
 use crate::definition;
 use crate::desired::{Driver, Method, OnStall};
-use crate::model::{Bytes, HostName, MoveMark, VolumeFormat, VolumeRef};
+use crate::model::{Bytes, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
-    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, Slot, VolumeSpec,
+    Action, Carry, ColdRung, CopyMode, DiskPlacement, MigrationOptions, Seen, VolumeSpec,
 };
 use crate::rules;
-
-/// What an act of this move uses while it runs.
-pub(super) fn slots(intent: &Intent<'_>, action: &Action) -> Vec<Slot> {
-    let (out, into) = (
-        Slot::Out(intent.way.from.clone()),
-        Slot::In(intent.way.to.clone()),
-    );
-    match action {
-        Action::MigrateLive { .. } | Action::MigratePaused { .. } => vec![out, into],
-        Action::CopyVolume { from, spec } if from.host != spec.at.host => vec![out, into],
-        Action::CopyVolume { .. } | Action::CompactVolume { .. } | Action::BlockCopy { .. } => {
-            vec![out]
-        }
-        _ => Vec::new(),
-    }
-}
 
 /// The acts of one move in their order, each with the bytes that a copy of one volume carries.
 pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(Action, Bytes)> {
@@ -108,7 +92,7 @@ fn prelude_act(intent: &Intent<'_>, action: &Action) -> Action {
         at, seen_by: hosts, ..
     } = &mut action
     {
-        *hosts = seen_by(intent, at);
+        *hosts = intent.way.storages.seen_by(at);
     }
     action
 }
@@ -183,7 +167,12 @@ fn copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> Vec<(Act
         return Vec::new();
     };
     let Carry::Compact { via } = &disk.carry else {
-        return vec![(Action::CopyVolume { from, spec }, disk.data())];
+        let copy = Action::CopyVolume {
+            from,
+            spec,
+            bandwidth: None,
+        };
+        return vec![(copy, disk.data())];
     };
     let Some((via, path)) = via
         .as_ref()
@@ -203,6 +192,7 @@ fn copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> Vec<(Act
     let carry = Action::CopyVolume {
         from: via.clone(),
         spec,
+        bandwidth: None,
     };
     vec![(compact, disk.data()), (carry, disk.data())]
 }
@@ -256,37 +246,10 @@ pub(super) fn delete(
 ) -> Action {
     Action::DeleteVolume {
         at: at.clone(),
-        seen_by: seen_by(intent, at),
+        seen_by: intent.way.storages.seen_by(at),
         replaced_by,
         only_if_unused,
     }
-}
-
-/// Every host whose daemon can see the storage of a volume.
-fn seen_by(intent: &Intent<'_>, at: &VolumeRef) -> Vec<HostName> {
-    let way = &intent.way;
-    let named = way.desired.pool_named(&at.pool, &at.host);
-    let storage = way
-        .observed
-        .host(&at.host)
-        .and_then(|host| host.pools.get(&at.pool)?.storage.as_ref());
-    let sees = |host: &HostName, reading: &crate::observed::Host| {
-        let declared = way.desired.is_shared(&named)
-            && reading
-                .pools
-                .contains_key(&way.desired.pool_on(&named, host));
-        let known = storage.is_some()
-            && reading
-                .pools
-                .values()
-                .any(|pool| pool.storage.as_ref() == storage);
-        *host == at.host || declared || known
-    };
-    let hosts = way
-        .observed
-        .reached()
-        .filter(|(host, reading)| sees(host, reading));
-    hosts.map(|(host, _)| host.clone()).collect()
 }
 
 fn options(intent: &Intent<'_>) -> MigrationOptions {
@@ -317,7 +280,7 @@ fn options(intent: &Intent<'_>) -> MigrationOptions {
         copy,
         disks: copied.iter().map(|disk| disk.target.clone()).collect(),
         rewrite: intent.rewrite.clone(),
-        bandwidth: settings.bandwidth,
+        bandwidth: None,
         max_downtime: settings.max_downtime,
         on_stall: settings.on_stall.clone(),
         stall_after: settings.stall_after,
@@ -405,7 +368,7 @@ fn block_copy(intent: &Intent<'_>, disk: &DiskPlacement, spec: VolumeSpec) -> (A
         path: spec.path,
         format: spec.format,
         shallow: spec.backing.is_some(),
-        bandwidth: intent.settings.bandwidth,
+        bandwidth: None,
     };
     (copy, disk.data())
 }

@@ -9,17 +9,21 @@ use super::room;
 use crate::desired::{self, Desired};
 use crate::model::{HostName, VmName};
 use crate::observed::Observed;
-use crate::plan::{Alternative, Capacity, Finding, MoveKind, Severity};
+use crate::plan::{Alternative, Finding, MoveKind, Resource, Severity};
 
 /// For this many VMs other hosts are looked at; whoever has more refusals has another problem than a host.
 const VMS_MAX: usize = 50;
 
+/// So many times one host is looked at for one VM, over all VMs: on a large fleet fewer VMs get an answer, so that it
+/// never takes long. The first always does.
+const LOOKS_MAX: usize = 10_000;
+
 /// Every other host for each VM whose move is refused.
-pub(super) fn alternatives(
-    desired: &Desired,
-    observed: &Observed,
+pub(super) fn alternatives<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
     paused: &BTreeSet<(HostName, VmName)>,
-    index: &Index<'_>,
+    index: &'a Index<'a>,
     findings: &[Finding],
 ) -> BTreeMap<VmName, Vec<Alternative>> {
     let blocked: BTreeSet<&VmName> = findings
@@ -27,19 +31,27 @@ pub(super) fn alternatives(
         .filter(|finding| finding.severity == Severity::Blocks)
         .filter_map(|finding| finding.vm.as_ref())
         .collect();
-    let capacities = room::capacities(desired, observed);
+    let capacities = room::capacities(desired, observed, &index.storages);
+    let left: BTreeMap<&Resource, u64> = capacities
+        .iter()
+        .map(|capacity| {
+            let left = capacity.limit.saturating_sub(capacity.used);
+            (&capacity.resource, left)
+        })
+        .collect();
     let of_vm = |name: &VmName| {
         let wanted = desired.vms.get(name)?;
         // One that is nowhere, or on several hosts, has nowhere to go.
-        let mut places = observed.hosts_of(name);
-        let (from, _) = places.next().filter(|_| places.next().is_none())?;
-        if *from == wanted.host {
+        let [(from, _)] = index.hosts_of(name) else {
+            return None;
+        };
+        if **from == wanted.host {
             return None;
         }
         let others = observed
             .reached()
             .map(|(host, _)| host)
-            .filter(|host| *host != from && **host != wanted.host);
+            .filter(|host| host != from && **host != wanted.host);
         let told: Vec<Alternative> = others
             .map(|host| {
                 let wanted = desired::Vm {
@@ -47,7 +59,7 @@ pub(super) fn alternatives(
                     ..wanted.clone()
                 };
                 let decision = decide(desired, observed, paused, index, name, &wanted);
-                judged(host, &decision, &capacities)
+                judged(host, &decision, &left)
             })
             .collect();
         (!told.is_empty()).then(|| (name.clone(), told))
@@ -55,18 +67,22 @@ pub(super) fn alternatives(
     blocked
         .into_iter()
         .filter_map(of_vm)
-        .take(VMS_MAX)
+        .take(VMS_MAX.min(LOOKS_MAX / observed.hosts.len().max(1)).max(1))
         .collect()
 }
 
-fn judged(host: &HostName, decision: &Decision<'_>, capacities: &[Capacity]) -> Alternative {
+fn judged(
+    host: &HostName,
+    decision: &Decision<'_>,
+    left: &BTreeMap<&Resource, u64>,
+) -> Alternative {
     let refused = decision
         .findings
         .iter()
         .find(|finding| finding.severity == Severity::Blocks);
     let (fits, why) = match (refused, &decision.intent) {
         (Some(finding), _) => (None, format!("{}: {}", finding.code, finding.message)),
-        (None, Some(intent)) => match short(intent, capacities) {
+        (None, Some(intent)) => match short(intent, left) {
             Some(why) => (None, why),
             None => (Some(intent.kind), intent.reason.clone()),
         },
@@ -80,14 +96,11 @@ fn judged(host: &HostName, decision: &Decision<'_>, capacities: &[Capacity]) -> 
 }
 
 /// What the host lacks now, before any other move has made room.
-fn short(intent: &Intent<'_>, capacities: &[Capacity]) -> Option<String> {
+fn short(intent: &Intent<'_>, left: &BTreeMap<&Resource, u64>) -> Option<String> {
     room::takes(intent)
         .into_iter()
         .find_map(|(resource, needed)| {
-            let capacity = capacities
-                .iter()
-                .find(|capacity| capacity.resource == resource)?;
-            let left = capacity.limit.saturating_sub(capacity.used);
-            (needed > left).then(|| format!("capacity: too little {resource} now"))
+            let left = left.get(&resource)?;
+            (needed > *left).then(|| format!("capacity: too little {resource} now"))
         })
 }

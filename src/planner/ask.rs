@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Way;
+use super::storages::Storages;
 use crate::desired::{Desired, Method};
 use crate::model::{HostName, PoolName, VmName, VolumeRef};
 use crate::observed::{Observed, Vm};
@@ -48,6 +49,7 @@ pub fn monitors(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
 #[must_use]
 pub fn unlisted(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, BTreeSet<PoolName>> {
     let mut pools: BTreeMap<HostName, BTreeSet<PoolName>> = BTreeMap::new();
+    let storages = Storages::of(desired, observed);
     for (name, from, vm, to) in leaving(desired, observed) {
         let (Some(wanted), Some(detail)) = (desired.vms.get(name), &vm.detail) else {
             continue;
@@ -55,6 +57,7 @@ pub fn unlisted(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, BT
         let way = Way {
             desired,
             observed,
+            storages: &storages,
             wanted,
             from,
             to,

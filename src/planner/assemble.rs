@@ -5,27 +5,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::derive::{Derived, derive};
 use super::gates;
 use super::intent::Intent;
+use super::limits;
 use super::room;
 use super::schedule::{Schedule, Stuck, schedule};
+use super::storages::Storages;
+use super::timing;
+use super::waits::wait_for_room;
 use crate::definition;
 use crate::desired::Desired;
 use crate::model::{Bytes, Millis, VmName};
 use crate::observed::Observed;
 use crate::plan::{
-    Action, Capacity, Change, DefinitionChange, Dependency, FORMAT_VERSION, Finding, Move, Plan,
-    Resource, Severity, Step, StepId, Why,
+    Action, Capacity, Change, DefinitionChange, FORMAT_VERSION, Finding, Move, Plan, Resource,
+    Severity, Step, StepId,
 };
 
 /// Makes the plan. Moves that never find room become findings, and what depends on them goes with them.
 pub(super) fn assemble<'a>(
     desired: &Desired,
     observed: &Observed,
+    storages: &Storages<'_>,
     mut intents: Vec<Intent<'a>>,
     changes: Vec<Change>,
     mut findings: Vec<Finding>,
 ) -> Plan {
-    let capacities = room::capacities(desired, observed);
-    let slots = room::slots(desired, observed);
+    let capacities = room::capacities(desired, observed, storages);
+    let slots = limits::slots(desired, observed);
     let (derived, schedule) = loop {
         let derived = derive(&intents);
         let schedule = schedule(&derived, &capacities, &slots);
@@ -47,14 +52,13 @@ pub(super) fn assemble<'a>(
         };
         intents = intents.into_iter().filter_map(keep).collect();
     };
-    let steps = ordered(derived, &schedule, &capacities);
+    let mut steps = ordered(derived, &schedule, &capacities);
+    timing::hold(&mut steps, &slots);
     let moves = moves(&intents, &steps);
     findings.sort();
     findings.dedup();
-    let makespan = steps
-        .iter()
-        .map(|step| step.start.plus(step.forecast.duration))
-        .max();
+    let makespan = steps.iter().map(Step::end).max();
+    let bound = timing::bound(&steps, &slots);
     let used: BTreeSet<&Resource> = steps
         .iter()
         .flat_map(|step| step.takes.iter().chain(&step.frees))
@@ -62,7 +66,7 @@ pub(super) fn assemble<'a>(
         .collect();
     let touched: BTreeSet<_> = steps
         .iter()
-        .flat_map(|step| step.slots.iter().cloned())
+        .flat_map(|step| step.uses.iter().map(|(slot, _)| slot.clone()))
         .collect();
     Plan {
         format_version: FORMAT_VERSION.into(),
@@ -79,6 +83,8 @@ pub(super) fn assemble<'a>(
             .collect(),
         alternatives: BTreeMap::new(),
         makespan: makespan.unwrap_or_default(),
+        bound,
+        critical: timing::critical(&steps),
         steps,
     }
 }
@@ -105,9 +111,11 @@ fn amount(resource: &Resource, value: u64) -> String {
 }
 
 fn no_room(intents: &[Intent<'_>], vm: &VmName, stuck: &Stuck) -> Vec<Finding> {
-    let Some(intent) = intents.iter().find(|intent| intent.name == vm) else {
+    // Intents are in the order of their names.
+    let Ok(place) = intents.binary_search_by(|intent| intent.name.cmp(vm)) else {
         return Vec::new();
     };
+    let intent = &intents[place];
     let finding = |(resource, needed, left): &(Resource, u64, u64)| {
         let (code, host) = match resource {
             Resource::Pool(host, _) => ("pool-space", host),
@@ -169,60 +177,12 @@ fn ordered(derived: Derived, schedule: &Schedule, capacities: &[Capacity]) -> Ve
         }
         steps.push(step);
     }
-    for capacity in capacities {
-        wait_for_room(&mut steps, capacity);
-    }
+    wait_for_room(&mut steps, capacities);
     for step in &mut steps {
         step.after.sort();
         step.after.dedup_by_key(|dependency| dependency.step);
     }
     steps
-}
-
-/// Adds the waits for one resource.
-///
-/// Takes are numbered by their start, releases by their end. Each take waits for the shortest run of first releases
-/// with which everything taken up to it fits. The runs are nested, so whatever order the steps really take: when the
-/// last-numbered take under way has started, its releases are done, and all that can have been taken by then fits.
-fn wait_for_room(steps: &mut [Step], capacity: &Capacity) {
-    let of = |pairs: &[(Resource, u64)]| -> u64 {
-        pairs
-            .iter()
-            .filter(|(resource, _)| *resource == capacity.resource)
-            .map(|(_, amount)| amount)
-            .sum()
-    };
-    let takes: Vec<(usize, u64)> = steps
-        .iter()
-        .enumerate()
-        .map(|(id, step)| (id, of(&step.takes)))
-        .filter(|(_, amount)| *amount > 0)
-        .collect();
-    let mut releases: Vec<(Millis, usize, u64)> = steps
-        .iter()
-        .enumerate()
-        .map(|(id, step)| (step.start.plus(step.forecast.duration), id, of(&step.frees)))
-        .filter(|(_, _, amount)| *amount > 0)
-        .collect();
-    releases.sort_unstable();
-    let mut occupied = u128::from(capacity.used);
-    let mut freed: u128 = 0;
-    let mut needed = 0;
-    for (id, amount) in takes {
-        occupied += u128::from(amount);
-        while occupied > u128::from(capacity.limit) + freed && needed < releases.len() {
-            freed += u128::from(releases[needed].2);
-            needed += 1;
-        }
-        // Only the last one of the run and those that may end after it need an edge; the earlier takes of the run
-        // do not wait for this one, so all are named.
-        for (_, release, _) in &releases[..needed] {
-            steps[id].after.push(Dependency {
-                step: StepId(*release),
-                why: Why::FreesRoom,
-            });
-        }
-    }
 }
 
 fn moves(intents: &[Intent<'_>], steps: &[Step]) -> Vec<Move> {
@@ -237,10 +197,7 @@ fn moves(intents: &[Intent<'_>], steps: &[Step]) -> Vec<Move> {
         let ids = of_vm.remove(intent.name).unwrap_or_default();
         let own = || ids.iter().map(|id| &steps[id.0]);
         let start = own().map(|step| step.start).min().unwrap_or_default();
-        let end = own()
-            .map(|step| step.start.plus(step.forecast.duration))
-            .max()
-            .unwrap_or_default();
+        let end = own().map(Step::end).max().unwrap_or_default();
         moves.push(Move {
             vm: intent.name.clone(),
             kind: intent.kind,
@@ -270,7 +227,7 @@ fn downtime<'s>(steps: impl Iterator<Item = &'s Step>) -> Millis {
         match (&step.action, down_since) {
             (Action::ShutDown { .. }, None) => down_since = Some(step.start),
             (Action::Start { .. }, Some(since)) => {
-                let up = step.start.plus(step.forecast.duration);
+                let up = step.end();
                 total = total.plus(Millis(up.0.saturating_sub(since.0)));
                 down_since = None;
             }

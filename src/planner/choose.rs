@@ -53,7 +53,7 @@ pub(super) fn decide<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
     paused: &BTreeSet<(HostName, VmName)>,
-    index: &Index<'a>,
+    index: &'a Index<'a>,
     name: &'a VmName,
     wanted: &'a desired::Vm,
 ) -> Decision<'a> {
@@ -94,6 +94,7 @@ pub(super) fn decide<'a>(
     let way = Way {
         desired,
         observed,
+        storages: &index.storages,
         wanted,
         from,
         to: &wanted.host,
@@ -133,6 +134,10 @@ fn decide_way<'a>(
         discarded: &remains.discarded,
     };
     decision.findings.extend(unconnected(&case));
+    if remains.prelude.is_empty() && (differences.is_empty() || remains.is_under_way) {
+        // Nothing is to be done, so no rule need be asked: most VMs of a large fleet are like this.
+        return;
+    }
     let verdicts = rules::judge(&case);
     let choice = choose(&case, &remains, &verdicts);
     let findings = findings_of(&case, &choice, &verdicts);

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::acts::{actions, delete, slots};
+use super::acts::{actions, delete};
 use super::estimate::forecast;
 use super::intent::Intent;
+use super::limits::{uses, with_rate};
 use super::room;
 use crate::model::Millis;
 use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
 use crate::plan::{
-    Action, Carry, Dependency, DiskPlacement, Resource, Slot, Step, StepId, VolumeSpec, Why,
+    Action, Carry, Dependency, DiskPlacement, Resource, Step, StepId, VolumeSpec, Why,
 };
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
@@ -34,6 +35,10 @@ pub(super) struct Derived {
     brought: BTreeMap<(Resource, VolumeName), StepId>,
     /// Bases that an earlier apply may have left half-written, and that nothing uses.
     stale: BTreeSet<VolumeRef>,
+    /// The first step of a base's chain, by its last.
+    base_first: BTreeMap<usize, usize>,
+    /// The chain of each VM's move.
+    chain_of: BTreeMap<VmName, usize>,
 }
 
 /// The steps of all moves.
@@ -54,6 +59,12 @@ pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
 }
 
 impl Derived {
+    /// The steps of a VM's own move, in their order.
+    pub(super) fn steps_of(&self, vm: &VmName) -> &[usize] {
+        let chain = self.chain_of.get(vm);
+        chain.map_or(&[], |chain| &self.chains[*chain].steps)
+    }
+
     fn push(
         &mut self,
         intent: &Intent<'_>,
@@ -62,16 +73,19 @@ impl Derived {
         after: Vec<Dependency>,
     ) -> StepId {
         let id = StepId(self.steps.len());
+        let action = with_rate(intent, action);
         let forecast = forecast(intent, &action, size);
+        let uses = uses(intent, &action);
         self.steps.push(Step {
             action,
             vms: vec![intent.name.clone()],
             after,
             takes: Vec::new(),
             frees: Vec::new(),
-            slots: Vec::new(),
+            uses,
             start: Millis::ZERO,
             forecast,
+            held: None,
         });
         id
     }
@@ -118,15 +132,12 @@ impl Derived {
         let id = self.push(intent, action, size, after.into_iter().collect());
         chain.push(id.0);
         let step = &mut self.steps[id.0];
-        step.slots = vec![
-            Slot::Out(base_from.host.clone()),
-            Slot::In(base_to.host.clone()),
-        ];
         if !there {
             step.takes = vec![(storage, size.0)];
             self.brought.insert(place, id);
         }
         self.bases.insert(pair, id);
+        self.base_first.insert(id.0, chain[0]);
         self.chains.push(Chain {
             steps: chain,
             vm: None,
@@ -142,10 +153,8 @@ impl Derived {
                 step: *last,
                 why: why(&action),
             });
-            let slots = slots(intent, &action);
             let frees = room::frees(intent, &action);
             let id = self.push(intent, action, size, after.into_iter().collect());
-            self.steps[id.0].slots = slots;
             self.steps[id.0].frees = frees;
             chain.push(id);
         }
@@ -159,6 +168,7 @@ impl Derived {
             .filter_map(|disk| self.base(intent, disk))
             .collect();
         self.wait_for_bases(&chain, &bases);
+        self.chain_of.insert(intent.name.clone(), self.chains.len());
         let steps = chain.into_iter().map(|id| id.0).collect();
         self.chains.push(Chain {
             steps,
@@ -178,14 +188,7 @@ impl Derived {
             })
         });
         for base in bases {
-            let of_base = self
-                .chains
-                .iter()
-                .find(|chain| chain.steps.last() == Some(&base.0));
-            let first = of_base
-                .and_then(|chain| chain.steps.first())
-                .copied()
-                .unwrap_or(base.0);
+            let first = self.base_first.get(&base.0).copied().unwrap_or(base.0);
             let removes = matches!(self.steps[first].action, Action::DeleteVolume { .. });
             let made = matches!(self.steps[base.0].action, Action::CopyVolume { .. });
             let marked = self.steps[first]
@@ -221,30 +224,38 @@ impl Derived {
 
     /// Bases that may have lost their last user, where the manifest says that they go.
     fn add_unused_bases(&mut self, intents: &[Intent<'_>]) {
-        let mut done: Vec<&VolumeRef> = Vec::new();
-        for intent in intents
+        let asks = |intent: &Intent<'_>| intent.settings.remove_unused_bases;
+        if !intents.iter().any(asks) {
+            return;
+        }
+        let mut clones_of: BTreeMap<&VolumeRef, Vec<&Intent<'_>>> = BTreeMap::new();
+        // Where clones come to stand on a base, whichever host sees it.
+        let mut awaited: BTreeSet<(Resource, &VolumeName)> = BTreeSet::new();
+        for (intent, (from, to)) in intents
             .iter()
-            .filter(|intent| intent.settings.remove_unused_bases)
+            .flat_map(|one| thin(one).map(move |pair| (one, pair)))
         {
-            for disk in &intent.disks {
-                let Carry::Thin { base_from, base_to } = &disk.carry else {
-                    continue;
-                };
+            let clones = clones_of.entry(from).or_default();
+            if clones.last().is_none_or(|last| last.name != intent.name) {
+                clones.push(intent);
+            }
+            awaited.insert((room::pool(&intent.way, to), &to.volume));
+        }
+        let mut done: BTreeSet<&VolumeRef> = BTreeSet::new();
+        for intent in intents.iter().filter(|intent| asks(intent)) {
+            for (base_from, base_to) in thin(intent) {
                 // A clone that comes stands on the base as well; until it does, no host would know.
                 let storage = room::pool(&intent.way, base_from);
-                let awaited = intents
-                    .iter()
-                    .any(|other| arrives(other, &storage, &base_from.volume));
                 let stays = intent.way.is_base_in_place(base_from, base_to);
-                if done.contains(&base_from) || stays || awaited {
+                if stays
+                    || done.contains(base_from)
+                    || awaited.contains(&(storage, &base_from.volume))
+                {
                     continue;
                 }
-                done.push(base_from);
-                let clones: Vec<_> = intents
-                    .iter()
-                    .filter(|other| leaves(other, base_from))
-                    .collect();
-                let after = self.ends_of(&clones);
+                done.insert(base_from);
+                let clones = clones_of.get(base_from).map_or(&[][..], Vec::as_slice);
+                let after = self.ends_of(clones);
                 let action = delete(intent, base_from, Some(base_to.clone()), true);
                 let id = self.push(intent, action, Bytes::ZERO, after);
                 self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
@@ -276,16 +287,17 @@ impl Derived {
     }
 
     fn ends_of(&self, intents: &[&Intent<'_>]) -> Vec<Dependency> {
-        let of = |chain: &Chain| {
-            let vm = chain.vm.as_ref()?;
-            let last = chain.steps.last()?;
-            let wanted = intents.iter().any(|intent| intent.name == vm);
-            wanted.then_some(Dependency {
-                step: StepId(*last),
+        let last = intents
+            .iter()
+            .filter_map(|intent| self.steps_of(intent.name).last());
+        let mut last: Vec<usize> = last.copied().collect();
+        last.sort_unstable();
+        last.into_iter()
+            .map(|last| Dependency {
+                step: StepId(last),
                 why: Why::CopyBeforeDelete,
             })
-        };
-        self.chains.iter().filter_map(of).collect()
+            .collect()
     }
 }
 
@@ -301,7 +313,11 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
         .first()?;
     let (from, to) = (base_from.clone(), base_to.clone());
     let action = if there {
-        Action::VerifyVolume { from, to }
+        Action::VerifyVolume {
+            from,
+            to,
+            bandwidth: None,
+        }
     } else {
         let spec = VolumeSpec {
             path: intent.way.path_of(base_to)?,
@@ -310,23 +326,21 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
             capacity: layer.capacity.unwrap_or_default(),
             backing: None,
         };
-        Action::CopyVolume { from, spec }
+        Action::CopyVolume {
+            from,
+            spec,
+            bandwidth: None,
+        }
     };
     Some((action, layer.allocation.unwrap_or_default()))
 }
 
-fn leaves(intent: &Intent<'_>, base: &VolumeRef) -> bool {
-    let from = |disk: &DiskPlacement| matches!(&disk.carry, Carry::Thin { base_from, .. } if base_from == base);
-    intent.disks.iter().any(from)
-}
-
-/// Whether a clone of this move will stand on a base of that name on that storage, whichever host sees it.
-fn arrives(intent: &Intent<'_>, storage: &Resource, base: &VolumeName) -> bool {
-    let onto = |disk: &DiskPlacement| {
-        matches!(&disk.carry, Carry::Thin { base_to, .. }
-            if base_to.volume == *base && room::pool(&intent.way, base_to) == *storage)
-    };
-    intent.disks.iter().any(onto)
+/// The bases of a move's linked clones: where each is, and where it will be.
+fn thin<'i>(intent: &'i Intent<'_>) -> impl Iterator<Item = (&'i VolumeRef, &'i VolumeRef)> {
+    intent.disks.iter().filter_map(|disk| match &disk.carry {
+        Carry::Thin { base_from, base_to } => Some((base_from, base_to)),
+        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
+    })
 }
 
 fn why(action: &Action) -> Why {

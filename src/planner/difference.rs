@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::storages::Storages;
+use crate::desired::Desired;
 use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::{Finding, Severity};
@@ -13,19 +15,29 @@ pub(super) struct Found<'a> {
     pub(super) places: Vec<(&'a HostName, &'a Vm)>,
 }
 
-/// Every VM that was read, by its name.
+/// What a reading of many hosts would have to be gone through for again and again.
 #[derive(Debug)]
-pub(super) struct Index<'a>(BTreeMap<&'a VmName, Vec<(&'a HostName, &'a Vm)>>);
+pub(super) struct Index<'a> {
+    /// Every VM that was read, by its name.
+    vms: BTreeMap<&'a VmName, Vec<(&'a HostName, &'a Vm)>>,
+    pub(super) storages: Storages<'a>,
+}
 
 impl<'a> Index<'a> {
-    pub(super) fn of(observed: &'a Observed) -> Self {
-        let mut index: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    pub(super) fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let mut vms: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, reading) in observed.reached() {
             for (name, vm) in &reading.vms {
-                index.entry(name).or_default().push((host, vm));
+                vms.entry(name).or_default().push((host, vm));
             }
         }
-        Self(index)
+        let storages = Storages::of(desired, observed);
+        Self { vms, storages }
+    }
+
+    /// Every host that has a VM of this name, in order of name.
+    pub(super) fn hosts_of(&self, vm: &VmName) -> &[(&'a HostName, &'a Vm)] {
+        self.vms.get(vm).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -36,7 +48,7 @@ pub(super) fn locate<'a>(
     name: &VmName,
     wanted: &HostName,
 ) -> Result<Found<'a>, Box<Finding>> {
-    let places = index.0.get(name).cloned().unwrap_or_default();
+    let places = index.hosts_of(name).to_vec();
     let finding = |code: &str, host: Option<&HostName>, message: String, remedy: String| {
         Box::new(Finding {
             severity: Severity::Blocks,

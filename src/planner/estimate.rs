@@ -4,6 +4,7 @@ use crate::model::{Bytes, BytesPerSecond, Millis};
 use crate::plan::{Action, DiskPlacement, Forecast};
 
 use super::intent::Intent;
+use super::limits;
 use super::place::copied_bytes;
 
 /// A call or a few of them.
@@ -15,13 +16,13 @@ const SHUTDOWN: Millis = Millis::from_secs(15);
 /// From the start to a guest that runs; its own boot is not counted, nobody can see it from outside.
 const START: Millis = Millis::from_secs(1);
 
-/// The rate at which a move of this VM carries bytes.
-pub(super) fn rate(intent: &Intent<'_>) -> BytesPerSecond {
-    intent.settings.rate()
+/// The rate at which an act of this move carries bytes.
+fn rate(intent: &Intent<'_>, action: &Action) -> BytesPerSecond {
+    limits::rate(intent, action).unwrap_or_else(|| intent.settings.rate())
 }
 
-fn carried(intent: &Intent<'_>, bytes: Bytes, overhead: Millis) -> Forecast {
-    let duration = rate(intent).time_for(bytes).plus(overhead);
+fn carried(intent: &Intent<'_>, action: &Action, bytes: Bytes, overhead: Millis) -> Forecast {
+    let duration = rate(intent, action).time_for(bytes).plus(overhead);
     Forecast {
         duration,
         bytes,
@@ -41,17 +42,22 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
             let downtime = intent.settings.max_downtime;
             Forecast {
                 downtime,
-                ..carried(intent, bytes, MIGRATION_OVERHEAD)
+                ..carried(intent, action, bytes, MIGRATION_OVERHEAD)
             }
         }
-        Action::MigratePaused { .. } => {
-            carried(intent, copied_bytes(&intent.disks), MIGRATION_OVERHEAD)
+        Action::MigratePaused { .. } => carried(
+            intent,
+            action,
+            copied_bytes(&intent.disks),
+            MIGRATION_OVERHEAD,
+        ),
+        Action::CopyVolume { .. } | Action::BlockCopy { .. } => {
+            carried(intent, action, size, CALLS)
         }
-        Action::CopyVolume { .. } | Action::BlockCopy { .. } => carried(intent, size, CALLS),
         // On one host, and what is carried of it is counted when it is.
         Action::CompactVolume { spec, .. } => {
             let passing = |disk: &DiskPlacement| disk.carry.via() == Some(&spec.at);
-            let written = carried(intent, size, CALLS);
+            let written = carried(intent, action, size, CALLS);
             let counts = !intent.disks.iter().any(passing);
             Forecast {
                 bytes: if counts { size } else { Bytes::ZERO },
@@ -60,7 +66,7 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
         }
         // Both ends are read through this process.
         Action::VerifyVolume { .. } => {
-            let read = carried(intent, size.plus(size), CALLS);
+            let read = carried(intent, action, size.plus(size), CALLS);
             Forecast {
                 bytes: Bytes::ZERO,
                 ..read

@@ -131,11 +131,8 @@ fn time_off(intent: &Intent<'_>, derived: &Derived, schedule: &Schedule) -> Opti
     if !intent.shuts_down {
         return None;
     }
-    let mut own = derived
-        .steps
-        .iter()
-        .zip(&schedule.starts)
-        .filter(|(step, _)| step.vms.contains(intent.name));
+    let own = derived.steps_of(intent.name).iter();
+    let mut own = own.map(|index| (&derived.steps[*index], schedule.starts[*index]));
     let (_, down) = own
         .clone()
         .find(|(step, _)| matches!(step.action, Action::ShutDown { .. }))?;

@@ -9,6 +9,7 @@
 //! 6. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
 //! 7. `schedule`: when each step can start so that every host and pool has room at every moment.
 //! 8. `assemble`: the plan, with an edge for each reason to wait.
+//! 9. `timing`: what determined each start, the critical path, and the least time that any order would need.
 
 mod acts;
 mod alternatives;
@@ -21,12 +22,17 @@ mod difference;
 mod estimate;
 mod gates;
 mod intent;
+mod limits;
 mod place;
 mod recover;
 mod room;
 mod schedule;
 mod settle;
 pub mod solver;
+mod stocks;
+mod storages;
+mod timing;
+mod waits;
 
 use std::collections::BTreeSet;
 
@@ -94,7 +100,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let one_is_two = findings
         .iter()
         .any(|finding| finding.code == "same-host-uuid");
-    let index = difference::Index::of(observed);
+    let index = difference::Index::of(desired, observed);
     for (name, vm) in desired.vms.iter().filter(|_| !one_is_two) {
         let decision = choose::decide(desired, observed, &settled.paused, &index, name, vm);
         let of_vm = |what| Change {
@@ -106,7 +112,14 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         intents.extend(decision.intent);
     }
     findings.extend(gaps(observed, &intents));
-    let mut plan = assemble::assemble(desired, observed, intents, changes, findings);
+    let mut plan = assemble::assemble(
+        desired,
+        observed,
+        &index.storages,
+        intents,
+        changes,
+        findings,
+    );
     plan.alternatives =
         alternatives::alternatives(desired, observed, &settled.paused, &index, &plan.findings);
     plan
@@ -155,12 +168,13 @@ fn host_findings(observed: &Observed) -> Vec<Finding> {
 
 /// What could not be read on hosts that take part in a move.
 fn gaps(observed: &Observed, intents: &[Intent<'_>]) -> Vec<Finding> {
-    let takes_part = |host: &HostName| {
-        intents
-            .iter()
-            .any(|intent| intent.way.from == host || intent.way.to == host)
-    };
-    let hosts = observed.reached().filter(|(host, _)| takes_part(host));
+    let ends = intents
+        .iter()
+        .flat_map(|intent| [intent.way.from, intent.way.to]);
+    let takes_part: BTreeSet<&HostName> = ends.collect();
+    let hosts = observed
+        .reached()
+        .filter(|(host, _)| takes_part.contains(host));
     let all = hosts.flat_map(|(host, reading)| reading.gaps.iter().map(move |gap| (host, gap)));
     let finding = |(host, gap): (&HostName, &String)| Finding {
         severity: Severity::Note,

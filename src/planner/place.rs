@@ -1,5 +1,6 @@
 //! Where each disk of a VM goes: the pool that the manifest names, else the pool of the same fleet-wide name.
 
+use super::storages::Storages;
 use crate::definition::{DiskRewrite, Rewrite};
 use crate::desired::{self, Desired};
 use crate::model::{Bytes, DiskDevice, DiskTarget, HostName, PoolName, VolumeName, VolumeRef};
@@ -11,6 +12,7 @@ use crate::plan::{Carry, Difference, DiskPlacement};
 pub(super) struct Way<'a> {
     pub(super) desired: &'a Desired,
     pub(super) observed: &'a Observed,
+    pub(super) storages: &'a Storages<'a>,
     pub(super) wanted: &'a desired::Vm,
     pub(super) from: &'a HostName,
     pub(super) to: &'a HostName,

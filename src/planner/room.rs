@@ -4,36 +4,15 @@ use std::collections::BTreeMap;
 
 use super::intent::{Intent, Transfer};
 use super::place::Way;
+use super::storages::Storages;
 use crate::desired::Desired;
-use crate::model::{Bytes, HostName, PoolName, VolumeFormat, VolumeRef};
+use crate::model::{Bytes, HostName, VmName, VolumeFormat, VolumeRef};
 use crate::observed::{Host, Observed, Vm};
-use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource, Slot};
+use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource};
 
-/// The resource that a volume's bytes come from. Storage that several hosts see is counted once, on the first of
-/// them by name.
+/// The resource that a volume's bytes come from.
 pub(super) fn pool(way: &Way<'_>, at: &VolumeRef) -> Resource {
-    pool_of(way.desired, way.observed, &at.host, &at.pool)
-}
-
-fn pool_of(desired: &Desired, observed: &Observed, host: &HostName, pool: &PoolName) -> Resource {
-    let named = desired.pool_named(pool, host);
-    let storage = observed
-        .host(host)
-        .and_then(|reading| reading.pools.get(pool)?.storage.as_ref());
-    for (other, reading) in observed.reached() {
-        let local = desired.pool_on(&named, other);
-        if desired.is_shared(&named) && reading.pools.contains_key(&local) {
-            return Resource::Pool(other.clone(), local);
-        }
-        let same =
-            |(_, known): &(&PoolName, &crate::observed::Pool)| known.storage.as_ref() == storage;
-        if storage.is_some()
-            && let Some((local, _)) = reading.pools.iter().find(same)
-        {
-            return Resource::Pool(other.clone(), local.clone());
-        }
-    }
-    Resource::Pool(host.clone(), pool.clone())
+    way.storages.room(&at.host, &at.pool)
 }
 
 fn machine(intent: &Intent<'_>, host: &HostName) -> Vec<(Resource, u64)> {
@@ -110,19 +89,27 @@ fn occupied(intent: &Intent<'_>, disk: &DiskPlacement) -> Bytes {
     }
 }
 
-/// The room that the prelude's deletions of half-written copies will give back, by the reading.
+/// The room of half-written copies that the prelude deletes where this move writes anew, by the reading. What else it
+/// deletes is given back by these steps themselves.
 fn discarded<'a>(intent: &'a Intent<'_>) -> impl Iterator<Item = (Resource, u64)> + 'a {
-    intent.prelude.iter().filter_map(|action| match action {
-        Action::DeleteVolume {
-            at,
-            replaced_by: None,
-            ..
-        } => {
-            let detail = intent.way.observed.volume(at)?.detail.as_ref()?;
-            Some((pool(&intent.way, at), detail.allocation.0))
-        }
-        _ => None,
-    })
+    let written = |at: &VolumeRef| {
+        let mut disks = intent.disks.iter();
+        disks.any(|disk| disk.to.as_ref() == Some(at))
+    };
+    intent
+        .prelude
+        .iter()
+        .filter_map(move |action| match action {
+            Action::DeleteVolume {
+                at,
+                replaced_by: None,
+                ..
+            } if written(at) => {
+                let detail = intent.way.observed.volume(at)?.detail.as_ref()?;
+                Some((pool(&intent.way, at), detail.allocation.0))
+            }
+            _ => None,
+        })
 }
 
 /// What a step gives back at its end. The source's memory is given back only when the VM runs at its destination,
@@ -221,12 +208,16 @@ fn machine_capacities(desired: &Desired, name: &HostName, host: &Host) -> Vec<Ca
 }
 
 /// How much there is of everything that these steps take or give back.
-pub(super) fn capacities(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
+pub(super) fn capacities(
+    desired: &Desired,
+    observed: &Observed,
+    storages: &Storages<'_>,
+) -> Vec<Capacity> {
     let mut all = Vec::new();
     for (name, host) in observed.reached() {
         all.extend(machine_capacities(desired, name, host));
         for (pool_name, pool) in host.pools.iter().filter(|(_, pool)| pool.active) {
-            let resource = pool_of(desired, observed, name, pool_name);
+            let resource = storages.room(name, pool_name);
             if resource == Resource::Pool(name.clone(), pool_name.clone()) {
                 all.push(Capacity {
                     resource,
@@ -235,33 +226,40 @@ pub(super) fn capacities(desired: &Desired, observed: &Observed) -> Vec<Capacity
                 });
             }
         }
-        for (index, group) in desired.apart.iter().enumerate() {
-            let there = host.vms.keys().filter(|vm| group.contains(*vm)).count();
-            let used = u64::try_from(there).unwrap_or(u64::MAX);
-            all.push(Capacity {
-                resource: Resource::Apart(index, name.clone()),
-                limit: used.max(1),
-                used,
-            });
-        }
     }
+    all.extend(places_apart(desired, observed));
     all
 }
 
-/// How many transfers a host may have in each direction at once.
-pub(super) fn slots(desired: &Desired, observed: &Observed) -> BTreeMap<Slot, u32> {
-    let fleet = desired.migration.fleet.parallel;
-    let default = crate::desired::MigrationSettings::default().parallel;
-    let mut slots = BTreeMap::new();
-    for (name, _) in observed.reached() {
-        let declared = desired.hosts.get(name);
-        let cluster = declared.and_then(|host| host.cluster.as_ref());
-        let of_cluster =
-            cluster.and_then(|cluster| desired.migration.clusters.get(cluster)?.parallel);
-        let of_host = declared.and_then(|host| host.limits.parallel);
-        let parallel = of_host.or(of_cluster).or(fleet).unwrap_or(default).max(1);
-        slots.insert(Slot::Out(name.clone()), parallel);
-        slots.insert(Slot::In(name.clone()), parallel);
+/// The place on each host for one VM of a group that is kept apart: wherever one of the group is or shall be.
+fn places_apart(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
+    let mut groups_of: BTreeMap<&VmName, Vec<usize>> = BTreeMap::new();
+    for (index, group) in desired.apart.iter().enumerate() {
+        for vm in group {
+            groups_of.entry(vm).or_default().push(index);
+        }
     }
-    slots
+    let mut there: BTreeMap<(usize, &HostName), u64> = BTreeMap::new();
+    if groups_of.is_empty() {
+        return Vec::new();
+    }
+    for (name, host) in observed.reached() {
+        let groups = host.vms.keys().filter_map(|vm| groups_of.get(vm)).flatten();
+        for group in groups {
+            *there.entry((*group, name)).or_default() += 1;
+        }
+    }
+    for (vm, groups) in &groups_of {
+        if let Some(wanted) = desired.vms.get(*vm) {
+            for group in groups {
+                there.entry((*group, &wanted.host)).or_default();
+            }
+        }
+    }
+    let capacity = |((group, host), used): ((usize, &HostName), u64)| Capacity {
+        resource: Resource::Apart(group, host.clone()),
+        limit: used.max(1),
+        used,
+    };
+    there.into_iter().map(capacity).collect()
 }

@@ -3,6 +3,9 @@
 //! List scheduling over events: whenever a step ends, every step whose reasons are met and whose room is there
 //! starts, the one with the most work behind it first. A chain takes all its room with its first step, so a move that
 //! has begun can always end; what cannot begin when nothing runs any more never can, and is reported.
+//!
+//! A step that cannot start waits at the one stock that it lacks and is looked at again only when some of that comes
+//! back, so that a long queue costs nothing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -12,6 +15,7 @@ use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::derive::Derived;
+use super::stocks::{Lack, Stocks};
 use crate::model::Millis;
 use crate::plan::{Capacity, Resource, Slot};
 
@@ -33,23 +37,22 @@ pub(super) struct Stuck {
     pub(super) short: Vec<(Resource, u64, u64)>,
 }
 
+/// Most urgent first: what an earlier apply began, then what has most work behind it.
+type Urgency = (bool, Reverse<u64>, usize);
+
 struct Run<'a> {
     derived: &'a Derived,
-    slot_limits: &'a BTreeMap<Slot, u32>,
-    /// What is left of each resource; what is not listed is not limited.
-    left: BTreeMap<Resource, i128>,
-    slots: BTreeMap<Slot, u32>,
-    /// Chains that have begun and not yet used the slot.
-    begun: BTreeMap<Slot, u32>,
-    /// The slots that each chain uses, each once.
-    chain_slots: Vec<Vec<Slot>>,
+    stocks: Stocks,
     chain_of: Vec<usize>,
     waiting_for: Vec<usize>,
     tail: Vec<u64>,
     starts: Vec<Millis>,
     running: BinaryHeap<Reverse<(u64, usize)>>,
-    /// Most urgent first: what an earlier apply began, then what has most work behind it.
-    ready: BTreeSet<(bool, Reverse<u64>, usize)>,
+    /// What may start now as far as its reasons go, and is to be looked at.
+    ready: BTreeSet<Urgency>,
+    /// What waits at each stock, and the stocks of which some has come back.
+    queues: BTreeMap<Lack, BTreeSet<Urgency>>,
+    woken: BTreeSet<Lack>,
     graph: DiGraph<(), ()>,
 }
 
@@ -57,7 +60,7 @@ struct Run<'a> {
 pub(super) fn schedule(
     derived: &Derived,
     capacities: &[Capacity],
-    slot_limits: &BTreeMap<Slot, u32>,
+    slot_limits: &BTreeMap<Slot, u64>,
 ) -> Schedule {
     let mut run = Run::new(derived, capacities, slot_limits);
     run.start_what_can(0);
@@ -79,49 +82,30 @@ impl<'a> Run<'a> {
     fn new(
         derived: &'a Derived,
         capacities: &[Capacity],
-        slot_limits: &'a BTreeMap<Slot, u32>,
+        slot_limits: &BTreeMap<Slot, u64>,
     ) -> Self {
         let count = derived.steps.len();
         let mut chain_of = vec![0; count];
-        let mut chain_slots = Vec::new();
         for (index, chain) in derived.chains.iter().enumerate() {
-            let mut slots: Vec<Slot> = Vec::new();
             for step in &chain.steps {
                 chain_of[*step] = index;
-                slots.extend(derived.steps[*step].slots.iter().cloned());
             }
-            slots.sort();
-            slots.dedup();
-            // A base is brought for chains that have begun already; it must not wait behind them.
-            chain_slots.push(if chain.vm.is_some() {
-                slots
-            } else {
-                Vec::new()
-            });
         }
         let graph = graph_of(derived);
         let waiting_for = graph
             .node_indices()
             .map(|step| graph.neighbors_directed(step, Direction::Incoming).count());
-        let left = capacities.iter().map(|capacity| {
-            (
-                capacity.resource.clone(),
-                i128::from(capacity.limit) - i128::from(capacity.used),
-            )
-        });
         let mut run = Self {
             derived,
-            slot_limits,
-            left: left.collect(),
-            slots: BTreeMap::new(),
-            begun: BTreeMap::new(),
-            chain_slots,
+            stocks: Stocks::new(derived, capacities, slot_limits),
             chain_of,
             waiting_for: waiting_for.collect(),
             tail: tails(derived, &graph),
             starts: vec![Millis::ZERO; count],
             running: BinaryHeap::new(),
             ready: BTreeSet::new(),
+            queues: BTreeMap::new(),
+            woken: BTreeSet::new(),
             graph,
         };
         for step in (0..count).filter(|step| derived.steps[*step].after.is_empty()) {
@@ -130,98 +114,61 @@ impl<'a> Run<'a> {
         run
     }
 
-    fn urgency(&self, step: usize) -> (bool, Reverse<u64>, usize) {
+    fn urgency(&self, step: usize) -> Urgency {
         let begun = self.derived.chains[self.chain_of[step]].is_begun;
         (!begun, Reverse(self.tail[step]), step)
     }
 
-    fn is_first(&self, step: usize) -> bool {
-        self.derived.chains[self.chain_of[step]].steps.first() == Some(&step)
+    /// The chain that begins with a step, if one does.
+    fn begins(&self, step: usize) -> Option<usize> {
+        let chain = self.chain_of[step];
+        (self.derived.chains[chain].steps.first() == Some(&step)).then_some(chain)
     }
 
-    fn limit(&self, slot: &Slot) -> u32 {
-        self.slot_limits.get(slot).copied().unwrap_or(u32::MAX)
-    }
-
-    fn is_free(&self, slot: &Slot) -> bool {
-        self.slots.get(slot).copied().unwrap_or(0) < self.limit(slot)
-    }
-
-    fn fits(&self, step: usize) -> bool {
-        self.derived.steps[step]
-            .takes
-            .iter()
-            .all(|(resource, amount)| {
-                self.left
-                    .get(resource)
-                    .is_none_or(|left| *left >= i128::from(*amount))
-            })
-    }
-
-    /// One chain more than there are slots may be prepared, so that no slot waits for a preparation.
-    fn may_begin(&self, step: usize) -> bool {
-        let slots = &self.chain_slots[self.chain_of[step]];
-        slots.iter().all(|slot| {
-            self.begun.get(slot).copied().unwrap_or(0) < self.limit(slot).saturating_add(1)
-        })
-    }
-
+    /// Starts whatever can start, the most urgent first. Of a woken queue the most urgent is looked at, and the next
+    /// one unless that would lack the same.
     fn start_what_can(&mut self, now: u64) {
-        let candidates: Vec<_> = self.ready.iter().copied().collect();
-        for (later, tail, step) in candidates {
-            let first = self.is_first(step);
-            let action = &self.derived.steps[step];
-            let can = action.slots.iter().all(|slot| self.is_free(slot))
-                && self.fits(step)
-                && (!first || self.may_begin(step));
-            if !can {
-                continue;
+        let mut from: BTreeMap<Urgency, Lack> = BTreeMap::new();
+        let next = |run: &mut Self, lack: Lack, from: &mut BTreeMap<Urgency, Lack>| {
+            if let Some(first) = run.queues.get_mut(&lack).and_then(BTreeSet::pop_first) {
+                from.insert(first, lack);
+                run.ready.insert(first);
             }
-            self.ready.remove(&(later, tail, step));
-            for (resource, amount) in &action.takes {
-                if let Some(left) = self.left.get_mut(resource) {
-                    *left -= i128::from(*amount);
-                }
-            }
-            for slot in &action.slots {
-                *self.slots.entry(slot.clone()).or_default() += 1;
-            }
-            if first {
-                for slot in &self.chain_slots[self.chain_of[step]] {
-                    *self.begun.entry(slot.clone()).or_default() += 1;
-                }
-            }
-            self.starts[step] = Millis(now);
-            self.running
-                .push(Reverse((now + action.forecast.duration.0.max(1), step)));
+        };
+        for lack in std::mem::take(&mut self.woken) {
+            next(self, lack, &mut from);
         }
+        // What lacks an amount is put back at the end: another in the same queue may need less.
+        let mut passed: Vec<(Lack, Urgency)> = Vec::new();
+        while let Some(candidate) = self.ready.pop_first() {
+            let came_from = from.remove(&candidate);
+            let step = candidate.2;
+            let lack = self.stocks.lack(step, self.begins(step));
+            match lack {
+                None => self.start(now, step),
+                Some(lack) => passed.push((lack, candidate)),
+            }
+            if let Some(queue) = came_from
+                && (lack != Some(queue) || !queue.is_of_units())
+            {
+                next(self, queue, &mut from);
+            }
+        }
+        for (lack, candidate) in passed {
+            self.queues.entry(lack).or_default().insert(candidate);
+        }
+    }
+
+    fn start(&mut self, now: u64, step: usize) {
+        self.stocks.begin(step, self.begins(step));
+        self.starts[step] = Millis(now);
+        let duration = self.derived.steps[step].forecast.duration.0.max(1);
+        self.running.push(Reverse((now + duration, step)));
     }
 
     fn end(&mut self, step: usize) {
-        let action = &self.derived.steps[step];
-        for (resource, amount) in &action.frees {
-            if let Some(left) = self.left.get_mut(resource) {
-                *left += i128::from(*amount);
-            }
-        }
-        for slot in &action.slots {
-            if let Some(used) = self.slots.get_mut(slot) {
-                *used -= 1;
-            }
-        }
         let chain = self.chain_of[step];
-        let steps = &self.derived.chains[chain].steps;
-        let last_user = steps
-            .iter()
-            .rev()
-            .find(|other| !self.derived.steps[**other].slots.is_empty());
-        if last_user == Some(&step) {
-            for slot in &self.chain_slots[chain] {
-                if let Some(begun) = self.begun.get_mut(slot) {
-                    *begun = begun.saturating_sub(1);
-                }
-            }
-        }
+        self.woken.extend(self.stocks.end(step, chain));
         let dependents: Vec<_> = self.graph.neighbors(NodeIndex::new(step)).collect();
         for dependent in dependents.into_iter().map(NodeIndex::index) {
             self.waiting_for[dependent] -= 1;
@@ -232,21 +179,12 @@ impl<'a> Run<'a> {
     }
 
     fn finish(self) -> Schedule {
-        let short = |step: usize| {
-            let of = |(resource, amount): &(Resource, u64)| {
-                let left = self.left.get(resource)?;
-                let left = u64::try_from((*left).max(0)).unwrap_or(u64::MAX);
-                (left < *amount).then(|| (resource.clone(), *amount, left))
-            };
-            self.derived.steps[step]
-                .takes
-                .iter()
-                .filter_map(of)
-                .collect()
-        };
-        let stuck = self.ready.iter().map(|(_, _, step)| Stuck {
+        let queued = self.queues.values().flatten();
+        let mut left: Vec<Urgency> = queued.chain(&self.ready).copied().collect();
+        left.sort_unstable();
+        let stuck = left.iter().map(|(_, _, step)| Stuck {
             chain: self.chain_of[*step],
-            short: short(*step),
+            short: self.stocks.short(&self.derived.steps[*step]),
         });
         Schedule {
             stuck: stuck.collect(),

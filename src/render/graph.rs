@@ -76,6 +76,7 @@ fn reason(why: Why) -> Option<&'static str> {
         Why::SameVm => None,
         Why::BaseFirst => Some("base first"),
         Why::FreesRoom => Some("frees room"),
+        Why::KeepsApart => Some("keeps apart"),
         Why::CopyBeforeDelete => Some("copy before delete"),
     }
 }

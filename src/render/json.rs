@@ -19,6 +19,8 @@ struct PlanDocument<'a> {
     plan: &'a Plan,
     /// Counts of what happens.
     totals: Totals,
+    /// How many times the least possible time (`bound`) the plan takes.
+    ratio: f64,
     /// Whether an apply would start: there are steps, and nothing is refused.
     applyable: bool,
     /// The hash of what the plan means, for `apply --expect`.
@@ -31,7 +33,7 @@ pub fn is_applyable(plan: &Plan) -> bool {
     !plan.steps.is_empty() && !plan.is_blocked()
 }
 
-/// A plan as one document: its own fields, `totals`, `applyable` and `hash`.
+/// A plan as one document: its own fields, `totals`, `ratio`, `applyable` and `hash`.
 ///
 /// # Errors
 /// Never for a plan that the planner made; a number that JSON does not know would be one.
@@ -39,6 +41,7 @@ pub fn plan(plan: &Plan) -> serde_json::Result<String> {
     pretty(&PlanDocument {
         plan,
         totals: plan.totals(),
+        ratio: plan.ratio(),
         applyable: is_applyable(plan),
         hash: plan.hash(),
     })

@@ -1,5 +1,7 @@
 //! Rules about the hosts of a move.
 
+use std::collections::BTreeMap;
+
 use super::case::{Case, Effect, Rule, Verdict};
 use crate::model::HostName;
 use crate::observed::Observed;
@@ -67,13 +69,15 @@ fn uuid_taken(case: &Case<'_>) -> Vec<Verdict> {
 /// between two hosts of one UUID, and two names for one host would make a move delete what it just moved.
 #[must_use]
 pub fn same_host_twice(observed: &Observed) -> Vec<(HostName, HostName, String)> {
-    let reached: Vec<_> = observed.reached().collect();
+    let mut by_uuid: BTreeMap<&str, Vec<&HostName>> = BTreeMap::new();
+    for (name, host) in observed.reached() {
+        by_uuid.entry(&host.uuid).or_default().push(name);
+    }
     let mut pairs = Vec::new();
-    for (index, (name, host)) in reached.iter().enumerate() {
-        for (other_name, other) in &reached[index + 1..] {
-            if host.uuid == other.uuid {
-                pairs.push(((*name).clone(), (*other_name).clone(), host.uuid.clone()));
-            }
+    for (uuid, names) in by_uuid {
+        // Each with the next one: that says it of all of them.
+        for pair in names.windows(2) {
+            pairs.push((pair[0].clone(), pair[1].clone(), uuid.to_owned()));
         }
     }
     pairs

@@ -122,9 +122,9 @@ impl World {
             }
             Action::Unmark { host, vm } => self.check_mark(host, vm),
             Action::CreateVolume { spec } => self.check_create(spec),
-            Action::CopyVolume { from, spec } => self.check_copy(from, spec),
+            Action::CopyVolume { from, spec, .. } => self.check_copy(from, spec),
             Action::CompactVolume { from, spec } => self.check_compact(from, spec),
-            Action::VerifyVolume { from, to } => self.check_same(from, to),
+            Action::VerifyVolume { from, to, .. } => self.check_same(from, to),
             Action::DeleteVolume {
                 at,
                 seen_by,
@@ -219,9 +219,12 @@ impl World {
             duration,
         };
         match action {
-            Action::CopyVolume { from, .. } | Action::VerifyVolume { from, .. } => {
-                transfer(volume(from), None)
+            Action::CopyVolume {
+                from, bandwidth, ..
             }
+            | Action::VerifyVolume {
+                from, bandwidth, ..
+            } => transfer(volume(from), *bandwidth),
             Action::CompactVolume { from, .. } => transfer(self.chain_bytes(from), None),
             Action::BlockCopy {
                 host,
@@ -253,7 +256,7 @@ impl World {
     /// The action begins: what takes long takes its room and shows as a job.
     pub(super) fn begin(&mut self, action: &Action) -> Result<(), Refusal> {
         match action {
-            Action::CopyVolume { from, spec } => {
+            Action::CopyVolume { from, spec, .. } => {
                 self.begin_copy(from, spec);
                 Ok(())
             }
@@ -296,7 +299,9 @@ impl World {
             });
         }
         match action {
-            Action::CopyVolume { from, spec } => return Ok(carried(self.finish_copy(from, spec)?)),
+            Action::CopyVolume { from, spec, .. } => {
+                return Ok(carried(self.finish_copy(from, spec)?));
+            }
             Action::CompactVolume { from, spec } => {
                 self.finish_compact(from, spec)?;
                 return Ok(Outcome::default());

@@ -116,7 +116,8 @@ fn steps(number: usize) -> Vec<Step> {
             .collect(),
         takes: vec![],
         frees: vec![],
-        slots: vec![],
+        uses: vec![],
+        held: None,
         start: Millis((number / HOSTS * 41_000 + place * 100) as u64),
         forecast: Forecast {
             duration: Millis(100),
@@ -158,6 +159,8 @@ fn plan() -> Plan {
         capacities: vec![],
         slots: [].into(),
         makespan: Millis(8_200_000),
+        bound: domicile::plan::Bound::default(),
+        critical: Vec::new(),
         alternatives: [].into(),
     }
 }

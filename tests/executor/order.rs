@@ -12,7 +12,7 @@ use super::{Applied, cold_move};
 use crate::planner::fleet::{Fleet, GIB, host_name, pool_name, vm_name};
 
 /// Copies of one VM's volume on its own host, all at once as far as the slots allow.
-fn copies(count: usize, places: u32) -> (Fleet, Plan) {
+fn copies(count: usize, places: u64) -> (Fleet, Plan) {
     let mut fleet = Fleet::new(1, 64);
     fleet.vm("kvm1", "web", 1);
     fleet.host("kvm1").vms.clear();
@@ -34,15 +34,17 @@ fn copies(count: usize, places: u32) -> (Fleet, Plan) {
                 capacity: Bytes(10 * GIB),
                 backing: None,
             },
+            bandwidth: None,
         },
         vms: vec![vm_name("web")],
         after: Vec::new(),
         takes: Vec::new(),
         frees: Vec::new(),
-        slots: vec![Slot::Out(host_name("kvm1"))],
+        uses: vec![(Slot::Out(host_name("kvm1")), 1)],
         // The later its number, the earlier it is to start.
         start: Millis(100 - number),
         forecast: Forecast::default(),
+        held: None,
     };
     let mut plan = fleet.plan();
     plan.steps = (0..count as u64).map(copy).collect();
@@ -70,7 +72,7 @@ fn no_more_steps_run_than_their_slots_have_places() {
         let hosts = Simulator::new(fleet.observed.clone());
         let applied = Applied::of(&plan, &hosts, &fleet);
         assert_eq!(applied.summary.steps_done, 6);
-        assert_eq!(most_at_once(&applied.events), places as usize);
+        assert_eq!(most_at_once(&applied.events) as u64, places);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Images that are written anew for a move: the room that this takes, the names, and what a checker demands of it.
 
 use domicile::desired::ColdCopy;
-use domicile::model::{Bytes, VolumeName};
-use domicile::plan::{Action, Plan, check};
+use domicile::model::{Bytes, HostName, VolumeName};
+use domicile::plan::{Action, Plan, Slot, check};
 
 use super::fleet::{Fleet, GIB, acts, blocks, pool_name};
 
@@ -28,7 +28,7 @@ fn available(fleet: &mut Fleet, host: &str, gib: u64) {
 }
 
 fn violations(plan: &Plan) -> Vec<String> {
-    let found = check::check(plan);
+    let found = check::check_alone(plan);
     found.into_iter().map(|found| found.what).collect()
 }
 
@@ -117,4 +117,16 @@ fn the_checker_wants_the_copy_complete_before_it_is_carried() {
     let told = violations(&plan);
     let early = "is copied before it is known to be complete";
     assert!(told.iter().any(|what| what.contains(early)), "{told:?}");
+}
+
+#[test]
+fn a_compaction_counts_as_a_transfer_of_its_host() {
+    let plan = shrinking().plan();
+    let mut compactions = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::CompactVolume { .. }));
+    let compaction = compactions.next().unwrap();
+    let kvm1 = HostName::new("kvm1").unwrap();
+    assert_eq!(compaction.uses, [(Slot::Out(kvm1), 1)]);
 }

@@ -241,7 +241,11 @@ impl Fleet {
     /// The plan, which must pass the check.
     pub(crate) fn plan(&self) -> domicile::plan::Plan {
         let plan = domicile::planner::plan(&self.desired, &self.observed);
-        assert_eq!(domicile::plan::check::check(&plan), Vec::new(), "{plan:#?}");
+        assert_eq!(
+            domicile::plan::check::check(&self.desired, &self.observed, &plan),
+            Vec::new(),
+            "{plan:#?}"
+        );
         plan
     }
 }

@@ -9,6 +9,7 @@ mod asking;
 mod carried_out;
 mod compact;
 pub(crate) mod fleet;
+mod limits;
 mod moves;
 mod recovery;
 mod room;

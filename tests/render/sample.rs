@@ -49,6 +49,8 @@ pub(super) fn nothing() -> Plan {
         capacities: vec![],
         slots: BTreeMap::new(),
         makespan: Millis::ZERO,
+        bound: plan::Bound::default(),
+        critical: vec![],
         alternatives: BTreeMap::new(),
     }
 }
@@ -62,6 +64,11 @@ pub(super) fn plan() -> Plan {
         steps: waiting(steps()),
         slots: [(Slot::Out(host("kvm1")), 2), (Slot::In(host("kvm2")), 2)].into(),
         makespan: Millis(131_000),
+        bound: plan::Bound {
+            time: Millis(124_800),
+            by: Some(plan::Tight::Slot(Slot::In(host("kvm2")))),
+        },
+        critical: [0, 1, 2, 6, 7, 8, 9].map(StepId).into(),
         alternatives: BTreeMap::new(),
         ..nothing()
     }
@@ -232,13 +239,14 @@ fn steps() -> Vec<Step> {
             .collect(),
         takes: vec![],
         frees: vec![],
-        slots: vec![],
+        uses: vec![],
         start: Millis(start),
         forecast: Forecast {
             duration: Millis(duration),
             bytes: Bytes::from_mib(mib),
             downtime: Millis::ZERO,
         },
+        held: None,
     };
     vec![
         step("web-1", mark("web-1", "kvm1", "kvm2"), &[], 0, 50, 0),
@@ -293,8 +301,12 @@ fn waiting(mut steps: Vec<Step>) -> Vec<Step> {
     let memory = Resource::Memory(host("kvm1"));
     steps[2].frees = vec![(memory.clone(), 2 << 30)];
     steps[6].takes = vec![(memory, 2 << 30)];
-    steps[7].slots = vec![Slot::In(host("kvm2"))];
+    steps[7].uses = vec![(Slot::In(host("kvm2")), 1)];
     steps[7].start = Millis(49_000);
+    steps[7].held = Some(plan::Held {
+        by: StepId(4),
+        what: plan::Cause::Slot(Slot::In(host("kvm2"))),
+    });
     steps
 }
 
@@ -387,6 +399,7 @@ fn copy() -> Action {
     Action::CopyVolume {
         from: volume("kvm2", "default", "db-1.raw"),
         spec,
+        bandwidth: None,
     }
 }
 

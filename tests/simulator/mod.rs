@@ -79,6 +79,7 @@ fn copy(from: &str, to: &str) -> Action {
     Action::CopyVolume {
         from: at(from, "default", "web.qcow2"),
         spec: spec(to, "default", "web.qcow2"),
+        bandwidth: None,
     }
 }
 

@@ -79,7 +79,8 @@ fn told(view: &View<'_>, id: StepId) -> Markup {
 }
 
 fn waits(view: &View<'_>, step: &Step) -> Markup {
-    let queued = steps::queued(view.plan, step);
+    let held = step.held.as_ref();
+    let queued = held.and_then(|held| steps::queued(view.plan, held));
     html! {
         dt { "waits for" }
         dd {

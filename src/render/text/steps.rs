@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Bytes, Millis};
-use crate::plan::{Dependency, Plan, Step, StepId, Why};
+use crate::model::{Bytes, BytesPerSecond, Millis};
+use crate::plan::{Cause, Dependency, Held, Plan, Slot, Step, StepId, Why};
 use crate::render::Role;
 use crate::render::page::{Page, Span, glued, plain};
 
@@ -43,6 +43,7 @@ pub(super) fn steps(page: &mut Page<'_>, plan: &Plan) {
             label.clear();
         }
     }
+    critical(page, plan);
 }
 
 fn spans(plan: &Plan, id: StepId) -> Vec<Span> {
@@ -66,7 +67,7 @@ fn spans(plan: &Plan, id: StepId) -> Vec<Span> {
     if let Some(first) = waits.first_mut() {
         *first = format!("after {first}");
     }
-    waits.extend(queued(plan, step));
+    waits.extend(step.held.as_ref().and_then(|held| queued(plan, held)));
     if !waits.is_empty() {
         spans.push((Role::Aside, waits.join(", ")));
     }
@@ -80,6 +81,7 @@ pub(in crate::render) fn wait(plan: &Plan, step: &Step, dependency: Dependency) 
         Why::SameVm => other.to_string(),
         Why::BaseFirst => format!("{other} (base first)"),
         Why::CopyBeforeDelete => format!("{other} (copy before delete)"),
+        Why::KeepsApart => format!("{other} (keeps apart)"),
         Why::FreesRoom => {
             let freed = &plan.step(other).frees;
             let shared = freed
@@ -93,14 +95,37 @@ pub(in crate::render) fn wait(plan: &Plan, step: &Step, dependency: Dependency) 
     }
 }
 
-/// Why a step that waits for no step any more starts still later: the transfers of its hosts are taken.
-pub(in crate::render) fn queued(plan: &Plan, step: &Step) -> Option<String> {
-    let end = |dependency: &Dependency| {
-        let other = plan.step(dependency.step);
-        other.start.plus(other.forecast.duration)
-    };
-    let ready = step.after.iter().map(end).max().unwrap_or(Millis::ZERO);
-    let slot = step.slots.first()?;
-    let limit = plan.slots.get(slot)?;
-    (step.start > ready).then(|| format!("when a transfer is free (at most {limit} at once)"))
+/// Why a step that waits for no step any more starts still later: what it uses while it runs is used up.
+pub(in crate::render) fn queued(plan: &Plan, held: &Held) -> Option<String> {
+    let by = held.by;
+    match &held.what {
+        Cause::After(_) => None,
+        Cause::Slot(slot) => Some(format!("when {by} ends ({})", limit(plan, slot))),
+        Cause::Turn(slot) => Some(format!("in its turn after {by} ({})", limit(plan, slot))),
+    }
+}
+
+/// `at most 2 at once from kvm1`
+fn limit(plan: &Plan, slot: &Slot) -> String {
+    let most = plan.slots.get(slot).copied().unwrap_or(0);
+    let rate = BytesPerSecond(most);
+    match slot {
+        Slot::Out(host) => format!("at most {most} at once from {host}"),
+        Slot::In(host) => format!("at most {most} at once to {host}"),
+        Slot::Link(from, to) => format!("at most {most} at once from {from} to {to}"),
+        Slot::Cluster(cluster) => format!("at most {most} at once in cluster {cluster}"),
+        Slot::Fleet => format!("at most {most} at once in all"),
+        Slot::Upload(host) => format!("at most {} from {host}", glued(&rate)),
+        Slot::Download(host) => format!("at most {} to {host}", glued(&rate)),
+    }
+}
+
+/// The chain of steps that determines the end. Where only one VM moves, that is all of them.
+fn critical(page: &mut Page<'_>, plan: &Plan) {
+    if plan.critical.is_empty() || plan.moves.len() < 2 {
+        return;
+    }
+    let chain: Vec<String> = plan.critical.iter().map(ToString::to_string).collect();
+    let text = format!("Critical path: {}", chain.join(", "));
+    page.line(2, 4, &[plain(text)]);
 }

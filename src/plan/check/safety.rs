@@ -1,120 +1,23 @@
-//! Replays a plan and says what is wrong with it. It knows what each step means and nothing of how plans are made.
-//!
-//! Checked are: every step waits only for earlier ones; at each instant of the forecast every resource holds; for each
-//! VM the acts come in an order that never has it on two hosts, never on none, and never without a complete copy of
-//! each disk; and a volume goes only after its replacement is complete.
+//! Whether each step is safe by its meaning: what must be certain before it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{HostName, Millis, VmName, VolumeRef};
+use super::history::History;
+use crate::model::{HostName, VmName, VolumeRef};
+use crate::plan::{Action, Plan, StepId};
 
-use super::{Action, Plan, Resource, Step, StepId, Why};
-
-/// Something wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("step {step}: {what}")]
-pub struct Violation {
-    /// At which step.
-    pub step: StepId,
-    /// What.
-    pub what: String,
+/// Every fault with its step.
+pub(super) fn faults(plan: &Plan, history: &History<'_>) -> Vec<(StepId, String)> {
+    let replay = Replay::of(plan, history);
+    let ids = (0..plan.steps.len()).map(StepId);
+    ids.flat_map(|id| replay.missing(id).into_iter().map(move |what| (id, what)))
+        .collect()
 }
 
-/// Replays a plan. An empty answer means that nothing is wrong.
-#[must_use]
-pub fn check(plan: &Plan) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    order(plan, &mut violations);
-    if violations.is_empty() {
-        room(plan, &mut violations);
-        let replay = Replay::of(plan);
-        for id in (0..plan.steps.len()).map(StepId) {
-            let missing = replay.missing(id).into_iter();
-            violations.extend(missing.map(|what| Violation { step: id, what }));
-        }
-    }
-    violations
-}
-
-fn end(step: &Step) -> Millis {
-    step.start.plus(step.forecast.duration)
-}
-
-fn order(plan: &Plan, violations: &mut Vec<Violation>) {
-    for (index, step) in plan.steps.iter().enumerate() {
-        for dependency in &step.after {
-            let what = match plan.steps.get(dependency.step.0) {
-                None => format!("waits for step {}, which does not exist", dependency.step),
-                Some(_) if dependency.step.0 >= index => {
-                    format!(
-                        "waits for step {}, which does not come before it",
-                        dependency.step
-                    )
-                }
-                Some(before) if end(before) > step.start => {
-                    format!(
-                        "starts by the forecast before step {} ends",
-                        dependency.step
-                    )
-                }
-                Some(_) => continue,
-            };
-            violations.push(Violation {
-                step: StepId(index),
-                what,
-            });
-        }
-    }
-}
-
-/// Every resource at each instant of the forecast; what ends at an instant is given back before what starts takes.
-fn room(plan: &Plan, violations: &mut Vec<Violation>) {
-    let mut left: BTreeMap<&Resource, i128> = plan
-        .capacities
-        .iter()
-        .map(|capacity| {
-            (
-                &capacity.resource,
-                i128::from(capacity.limit) - i128::from(capacity.used),
-            )
-        })
-        .collect();
-    let mut events: Vec<(Millis, bool, usize)> = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
-        events.push((step.start, true, index));
-        events.push((end(step), false, index));
-    }
-    events.sort_unstable();
-    for (_, starts, index) in events {
-        let step = &plan.steps[index];
-        let amounts = if starts { &step.takes } else { &step.frees };
-        for (resource, amount) in amounts {
-            let Some(left) = left.get_mut(resource) else {
-                continue;
-            };
-            *left += if starts {
-                -i128::from(*amount)
-            } else {
-                i128::from(*amount)
-            };
-            if starts && *left < 0 {
-                let what = format!(
-                    "takes {amount} ({resource}), which is {} more than there is",
-                    -*left
-                );
-                violations.push(Violation {
-                    step: StepId(index),
-                    what,
-                });
-            }
-        }
-    }
-}
-
-/// What the whole plan holds, and for each step what is certain to have succeeded before it starts.
+/// What the whole plan holds.
 struct Replay<'a> {
     plan: &'a Plan,
-    before: Vec<BTreeSet<usize>>,
+    history: &'a History<'a>,
     stopped: BTreeSet<&'a VmName>,
     arriving: BTreeSet<(&'a VmName, &'a HostName)>,
     made: BTreeMap<&'a VolumeRef, &'a str>,
@@ -131,26 +34,15 @@ fn arrival(action: &Action) -> Option<(&VmName, &HostName)> {
 }
 
 impl<'a> Replay<'a> {
-    /// Waiting for room is no reason to hold another VM's acts for done, and would make the sets as large as the plan.
-    fn of(plan: &'a Plan) -> Self {
+    fn of(plan: &'a Plan, history: &'a History<'a>) -> Self {
         let mut replay = Self {
             plan,
-            before: Vec::with_capacity(plan.steps.len()),
+            history,
             stopped: BTreeSet::new(),
             arriving: BTreeSet::new(),
             made: BTreeMap::new(),
         };
         for step in &plan.steps {
-            let mut set = BTreeSet::new();
-            for dependency in step
-                .after
-                .iter()
-                .filter(|before| before.why != Why::FreesRoom)
-            {
-                set.insert(dependency.step.0);
-                set.extend(replay.before[dependency.step.0].iter().copied());
-            }
-            replay.before.push(set);
             replay.arriving.extend(arrival(&step.action));
             match &step.action {
                 Action::ShutDown { vm, .. } => {
@@ -168,9 +60,7 @@ impl<'a> Replay<'a> {
     }
 
     fn any_before(&self, id: StepId, wanted: impl Fn(&Action) -> bool) -> bool {
-        self.before[id.0]
-            .iter()
-            .any(|before| wanted(&self.plan.steps[*before].action))
+        self.history.actions_before(id).any(wanted)
     }
 
     /// Whether the VM is off by then, as far as the plan has to do with it.
@@ -229,13 +119,11 @@ impl<'a> Replay<'a> {
 
     /// What a mark of the VM says to be made in passing, and nothing has removed before the step.
     fn passing(&self, id: StepId, vm: &VmName) -> Vec<VolumeRef> {
-        let marks =
-            self.before[id.0]
-                .iter()
-                .filter_map(|before| match &self.plan.steps[*before].action {
-                    Action::Mark { mark, vm: of, .. } if of == vm => Some(mark),
-                    _ => None,
-                });
+        let before = self.history.actions_before(id);
+        let marks = before.filter_map(|action| match action {
+            Action::Mark { mark, vm: of, .. } if of == vm => Some(mark),
+            _ => None,
+        });
         let named = marks.flat_map(|mark| {
             let at = |(pool, volume): &(_, _)| VolumeRef {
                 host: mark.from.clone(),
