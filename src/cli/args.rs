@@ -151,6 +151,8 @@ pub(super) enum Format {
     Dot,
     /// A page for a browser, in one file that loads nothing
     Html,
+    /// One line, for monitoring
+    Line,
 }
 
 /// What is described by a schema.
@@ -164,6 +166,8 @@ pub(super) enum SchemaOf {
     SavedPlan,
     /// What `observe --json` and `observe --out` write
     Reading,
+    /// What `plan --drift --json` prints
+    Drift,
     /// A line of `apply --json`
     Events,
 }
@@ -225,13 +229,15 @@ Examples:
   domicile plan --target web-1 --out web.plan
   domicile plan --format markdown --comment-id production
   domicile plan --json --detailed-exitcode
-  domicile plan --annotations github";
+  domicile plan --annotations github
+  domicile plan --drift state.json --metrics-out /var/lib/node_exporter/domicile.prom";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:
   domicile apply web.plan
   domicile apply --auto-approve --json
   domicile apply --auto-approve --expect web.plan
+  domicile apply web.plan --state-out state.json
   domicile apply --simulate --observed reading.json";
 
 const SHOW_EXAMPLES: &str = "\
@@ -316,6 +322,13 @@ pub(super) struct PlanArguments {
     pub(super) output: OutputArguments,
     #[command(flatten)]
     pub(super) annotations: AnnotationArguments,
+    /// Show what somebody else changed since this reading, from `apply --state-out` or `observe --out`, apart from what
+    /// the manifest wants; exits with 10 where there is any
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "annotations"])]
+    pub(super) drift: Option<PathBuf>,
+    /// Write the drift as metrics for Prometheus, too; the file is replaced at once
+    #[arg(long, value_name = "FILE", requires = "drift")]
+    pub(super) metrics_out: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
@@ -344,6 +357,9 @@ pub(super) struct ApplyArguments {
     /// How long to wait where another apply has locked a host; without it, until that shows a sign of life
     #[arg(long, value_name = "TIME")]
     pub(super) lock_timeout: Option<Millis>,
+    /// Write how the hosts were left, for `plan --drift`; the file is replaced
+    #[arg(long, value_name = "FILE")]
+    pub(super) state_out: Option<PathBuf>,
     /// Write every event to a new file
     #[arg(long, value_name = "FILE")]
     pub(super) journal: Option<PathBuf>,

@@ -85,12 +85,8 @@ fn name_of(files: &[PathBuf]) -> String {
     }
 }
 
-/// Reading, plan, check.
-fn from_demand(
-    console: Console,
-    planning: &Planning,
-    mut desired: Desired,
-) -> Result<Made, Failure> {
+/// What the manifest demands, as far as the command line wants it.
+pub(super) fn narrowed(planning: &Planning, mut desired: Desired) -> Result<Desired, Failure> {
     choose(&mut desired, &planning.targets, &planning.excludes)?;
     desired.gates = Gates {
         max_downtime: planning.max_downtime,
@@ -104,6 +100,12 @@ fn from_demand(
             (host.limits.parallel_in, host.limits.parallel_out) = (None, None);
         }
     }
+    Ok(desired)
+}
+
+/// Reading, plan, check.
+fn from_demand(console: Console, planning: &Planning, desired: Desired) -> Result<Made, Failure> {
+    let desired = narrowed(planning, desired)?;
     let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
     let recorded = planning.observed.as_deref();
     let observed = hosts::read(

@@ -3,6 +3,7 @@
 
 mod basis;
 pub mod check;
+mod drift;
 mod finding;
 mod meaning;
 mod placement;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use basis::{Basis, Since};
+pub use drift::{Drift, DriftKind, Drifted, Verdict};
 pub use finding::{Finding, Severity};
 pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
