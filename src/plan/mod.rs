@@ -219,10 +219,21 @@ pub struct Totals {
 }
 
 impl Plan {
-    /// The step of that number.
+    /// The step of that number, which the plan must have.
     #[must_use]
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.0]
+    }
+
+    /// A step that is named and does not exist. A plan that comes from a file is asked this before anything else.
+    #[must_use]
+    pub fn missing_step(&self) -> Option<StepId> {
+        let of_moves = self.moves.iter().flat_map(|a_move| &a_move.steps);
+        let waited_for = self.steps.iter().flat_map(|step| &step.after);
+        let mut named = of_moves
+            .copied()
+            .chain(waited_for.map(|dependency| dependency.step));
+        named.find(|id| id.0 >= self.steps.len())
     }
 
     /// How many times the least possible time the plan takes; 1 where no order of these steps is faster.

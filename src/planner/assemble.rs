@@ -245,8 +245,11 @@ fn definition_change(intent: &Intent<'_>) -> Option<DefinitionChange> {
     }
     let after = definition::rewrite(before, &intent.rewrite).ok()?;
     // A base that is lost stands in the image and not in a persistent definition.
-    (after != *before).then(|| DefinitionChange {
-        before: before.clone(),
-        after,
+    if after == *before {
+        return None;
+    }
+    Some(DefinitionChange {
+        before: definition::without_secrets(before).ok()?,
+        after: definition::without_secrets(&after).ok()?,
     })
 }

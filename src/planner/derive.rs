@@ -50,11 +50,16 @@ pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
         stale: stale.collect(),
         ..Derived::default()
     };
+    let disks = intents.iter().flat_map(|intent| &intent.disks);
+    let bases = disks.filter_map(|disk| match &disk.carry {
+        Carry::Thin { base_to, .. } => Some(base_to),
+        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
+    });
+    let brought: BTreeSet<&VolumeRef> = bases.collect();
     for intent in intents {
-        derived.add(intent);
+        derived.add(intent, &brought);
     }
     derived.add_unused_bases(intents);
-    derived.remove_stale_bases(intents);
     derived
 }
 
@@ -146,9 +151,9 @@ impl Derived {
         Some(id)
     }
 
-    fn add(&mut self, intent: &Intent<'_>) {
+    fn add(&mut self, intent: &Intent<'_>, brought: &BTreeSet<&VolumeRef>) {
         let mut chain: Vec<StepId> = Vec::new();
-        for (action, size) in actions(intent, &self.stale) {
+        for (action, size) in actions(intent, &self.stale, brought) {
             let after = chain.last().map(|last| Dependency {
                 step: *last,
                 why: why(&action),
@@ -259,24 +264,6 @@ impl Derived {
                 let action = delete(intent, base_from, Some(base_to.clone()), true);
                 let id = self.push(intent, action, Bytes::ZERO, after);
                 self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
-                self.chains.push(Chain {
-                    steps: vec![id.0],
-                    vm: None,
-                    is_begun: false,
-                });
-            }
-        }
-    }
-
-    /// Half-written bases that no move of this plan writes anew.
-    fn remove_stale_bases(&mut self, intents: &[Intent<'_>]) {
-        for base in self.stale.clone() {
-            let owner = intents
-                .iter()
-                .find(|intent| intent.stale_bases.contains(&base));
-            if let (Some(owner), false) = (owner, self.bases.keys().any(|(_, to)| *to == base)) {
-                let after = self.ends_of(&[owner]);
-                let id = self.push(owner, delete(owner, &base, None, true), Bytes::ZERO, after);
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,

@@ -192,7 +192,8 @@ fn unclear(vm: &VmName, host: &HostName, mark: &MoveMark, saw: &str) -> Finding 
             mark.from, mark.to
         ),
         remedy: format!(
-            "look at it with `virsh dominfo {vm}` and at its console on both hosts, end the copy that is wrong with `virsh destroy`, then plan again"
+            "look at it with `virsh dominfo {}` and at its console on both hosts, end the copy that is wrong with `virsh destroy`, then plan again",
+            vm.in_shell()
         ),
     }
 }
