@@ -305,6 +305,12 @@ pub(super) struct Planning {
     /// Accept the risk of this rule (`domicile explain` lists them); may be given several times
     #[arg(long, value_name = "CODE")]
     pub(super) accept: Vec<String>,
+    /// The most VMs that may move by way of a third host; as many as it takes unless given
+    #[arg(long, value_name = "N")]
+    pub(super) max_detours: Option<u32>,
+    /// How long to look for a shorter schedule, 5s unless given; the same for everybody: it counts work, not time
+    #[arg(long, value_name = "TIME")]
+    pub(super) plan_time: Option<Millis>,
     /// Most migrations into and out of each host at once, whatever the manifest says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) parallelism: Option<u32>,
@@ -338,7 +344,7 @@ pub(super) struct PlanArguments {
 #[command(after_help = APPLY_EXAMPLES)]
 pub(super) struct ApplyArguments {
     /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept", "max_detours", "plan_time"])]
     pub(super) plan_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) planning: Planning,

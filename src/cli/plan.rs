@@ -92,6 +92,8 @@ pub(super) fn narrowed(planning: &Planning, mut desired: Desired) -> Result<Desi
         max_downtime: planning.max_downtime,
         no_reboot: planning.no_reboot,
         accept: planning.accept.iter().cloned().collect(),
+        plan_time: planning.plan_time,
+        max_detours: planning.max_detours,
     };
     explain::expect_codes(planning.accept.iter().map(String::as_str))?;
     if let Some(most) = planning.parallelism {

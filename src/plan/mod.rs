@@ -184,6 +184,30 @@ pub struct Move {
     pub definition: Option<DefinitionChange>,
     /// Its steps, in order of start.
     pub steps: Vec<StepId>,
+    /// Set where this is one half of a way by a third host.
+    #[serde(default)]
+    pub detour: Option<Detour>,
+}
+
+/// A way by a third host, taken where nobody could move otherwise or where the whole takes less time so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Detour {
+    /// Which half of the way this is.
+    pub half: Half,
+    /// Where the VM comes from in the end.
+    pub from: HostName,
+    /// Where it goes in the end.
+    pub to: HostName,
+}
+
+/// A half of a way by a third host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Half {
+    /// To the third host.
+    First,
+    /// From there.
+    Second,
 }
 
 /// A VM's persistent definition before and after its move, without secrets.
@@ -208,6 +232,8 @@ pub struct Totals {
     pub disk_only: usize,
     /// Moves of an earlier apply to bring to their end.
     pub finish: usize,
+    /// VMs that go by way of a third host, each counted once above.
+    pub detours: usize,
     /// Guests that reboot.
     pub reboots: usize,
     /// Disks that are copied.
@@ -269,6 +295,12 @@ impl Plan {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for a_move in &self.moves {
+            totals.bytes = totals.bytes.plus(a_move.bytes);
+            let half = a_move.detour.as_ref().map(|detour| detour.half);
+            if half == Some(Half::First) {
+                totals.detours += 1;
+                continue;
+            }
             match a_move.kind {
                 MoveKind::Live => totals.live += 1,
                 MoveKind::Cold => totals.cold += 1,
@@ -282,7 +314,6 @@ impl Plan {
                 .iter()
                 .filter(|disk| disk.carry.is_copied())
                 .count();
-            totals.bytes = totals.bytes.plus(a_move.bytes);
         }
         let mut refused: Vec<_> = self
             .findings

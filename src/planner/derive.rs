@@ -10,7 +10,7 @@ use super::room;
 use crate::model::Millis;
 use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
 use crate::plan::{
-    Action, Carry, Dependency, DiskPlacement, Resource, Step, StepId, VolumeSpec, Why,
+    Action, Carry, Dependency, Detour, DiskPlacement, Half, Resource, Step, StepId, VolumeSpec, Why,
 };
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
@@ -159,8 +159,10 @@ impl Derived {
                 why: why(&action),
             });
             let frees = room::frees(intent, &action);
+            let takes = room::takes_late(intent, &action);
             let id = self.push(intent, action, size, after.into_iter().collect());
             self.steps[id.0].frees = frees;
+            self.steps[id.0].takes = takes;
             chain.push(id);
         }
         // A move that has begun must find all its room, so it takes everything with its first step.
@@ -173,6 +175,7 @@ impl Derived {
             .filter_map(|disk| self.base(intent, disk))
             .collect();
         self.wait_for_bases(&chain, &bases);
+        self.go_on_after_first_half(intent, &chain);
         self.chain_of.insert(intent.name.clone(), self.chains.len());
         let steps = chain.into_iter().map(|id| id.0).collect();
         self.chains.push(Chain {
@@ -180,6 +183,26 @@ impl Derived {
             vm: Some(intent.name.clone()),
             is_begun: !intent.prelude.is_empty(),
         });
+    }
+
+    /// The second half of a detour begins when the first is over.
+    fn go_on_after_first_half(&mut self, intent: &Intent<'_>, chain: &[StepId]) {
+        let is_second = matches!(
+            intent.detour,
+            Some(Detour {
+                half: Half::Second,
+                ..
+            })
+        );
+        let mut before = self.chains.iter().rev();
+        let half = before.find(|chain| chain.vm.as_ref() == Some(intent.name));
+        let last = half.and_then(|half| half.steps.last()).copied();
+        if let (true, Some(first), Some(last)) = (is_second, chain.first(), last) {
+            self.steps[first.0].after.push(Dependency {
+                step: StepId(last),
+                why: Why::SameVm,
+            });
+        }
     }
 
     /// A new base waits for the mark that names it as ours, and what stands on it waits for the base. A half-written

@@ -53,6 +53,7 @@ fn a_move(number: usize) -> Move {
             MoveKind::Live
         },
         reason: "nothing speaks against it".into(),
+        detour: None,
         reboots,
         memory: Bytes::from_mib(2048),
         disks: vec![DiskPlacement {
