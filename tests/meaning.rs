@@ -8,7 +8,8 @@ use domicile::planner::plan;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::support::{build, of_seed, sketches};
+use crate::support::build;
+use crate::support::sketch::{of_seed, sketches};
 
 /// The reading a little later: guests have written a few blocks and dirtied memory, the kernel has freed some, and
 /// time has gone on.

@@ -11,7 +11,8 @@ use domicile::simulator::Simulator;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::support::{Fleet, build, of_seed, sketches};
+use crate::support::sketch::{of_seed, sketches};
+use crate::support::{Fleet, build};
 
 /// VMs whose change is refused.
 fn blocked(plan: &Plan) -> BTreeSet<VmName> {

@@ -5,7 +5,6 @@ mod browser;
 mod cli;
 mod definition;
 mod executor;
-mod faults;
 mod manifest;
 mod meaning;
 mod observe;

@@ -49,9 +49,34 @@ fn plans_and_readings_are_as_their_schemas_say() {
 #[test]
 fn the_schemas_refuse_what_is_none_of_theirs() {
     let nothing = serde_json::json!({});
-    for name in ["plan", "saved-plan", "reading", "events"] {
+    for name in ["plan", "saved-plan", "reading", "drift", "events"] {
         assert!(!schema(name).is_valid(&nothing), "{name}");
     }
+}
+
+#[test]
+fn drift_is_as_its_schema_says() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let reading = root().join("examples/quickstart/observed.json");
+    let text = std::fs::read_to_string(reading).expect("a reading");
+    let mut now: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    // Every VM is gone.
+    let hosts = now["hosts"].as_object_mut().expect("there are hosts");
+    for host in hosts.values_mut() {
+        host["reached"]["vms"] = serde_json::json!({});
+    }
+    std::fs::write(folder.path().join("now.json"), now.to_string()).expect("room for a file");
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_domicile"))
+        .args(["plan", "-f", "examples/quickstart/fleet.yaml", "--json"])
+        .args(["--drift", "examples/quickstart/observed.json", "--observed"])
+        .arg(folder.path().join("now.json"))
+        .current_dir(root())
+        .output()
+        .expect("the program starts");
+    assert_eq!(made.status.code(), Some(10));
+    let text = String::from_utf8(made.stdout).expect("text");
+    assert!(text.contains("\"missing\""), "{text}");
+    is_valid(&schema("drift"), &text, "drift");
 }
 
 #[test]

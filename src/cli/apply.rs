@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::plan::{Made, checked, make};
 use super::saved::Saved;
 use super::signals::Listener;
-use super::{hosts, locking, report, undo};
+use super::{drift, hosts, locking, report, undo};
 use crate::apply::lock::Locks;
 use crate::apply::{CancelHandle, Summary};
 use crate::desired::{Desired, OnFailure};
@@ -49,7 +49,7 @@ pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, 
             None => make(console, &arguments.planning)?,
         };
         if !show(console, arguments, &made.plan)? {
-            return Ok(Exit::DONE);
+            return nothing_to_do(console, arguments, (made, None));
         }
         agree(console, arguments)?;
         Wish::Shown(Box::new(made))
@@ -63,9 +63,47 @@ pub(super) fn run(console: Console, arguments: &ApplyArguments) -> Result<Exit, 
         Wish::Saved(path, saved) => from_file(console, arguments, path, &saved, &cancel)?,
         Wish::Shown(made) => under_locks(console, arguments, *made, &cancel)?,
     };
-    match agreed {
-        Some(agreed) => carry_out(console, arguments, agreed, &cancel),
-        None => Ok(Exit::DONE),
+    if agreed.0.plan.steps.is_empty() {
+        return nothing_to_do(console, arguments, agreed);
+    }
+    carry_out(console, arguments, agreed, &cancel)
+}
+
+/// Also an apply that finds all as it shall be leaves a state: what it found.
+fn nothing_to_do(
+    console: Console,
+    arguments: &ApplyArguments,
+    (made, locks): Agreed,
+) -> Result<Exit, Failure> {
+    let left = leave(
+        console,
+        arguments,
+        &made,
+        working_on(arguments, &made).as_ref(),
+    );
+    locking::release(locks.map(Arc::new));
+    left.map(|()| Exit::DONE)
+}
+
+/// Writes how the hosts are now where that is asked for.
+fn leave(
+    console: Console,
+    arguments: &ApplyArguments,
+    made: &Made,
+    hosts: &dyn Hypervisor,
+) -> Result<(), Failure> {
+    let timeout = arguments.planning.timeout.timeout;
+    match &arguments.state_out {
+        Some(path) => drift::leave(console, hosts, &made.desired, timeout, path),
+        None => Ok(()),
+    }
+}
+
+fn working_on(arguments: &ApplyArguments, made: &Made) -> Arc<dyn Hypervisor> {
+    if arguments.simulate {
+        Arc::new(in_memory(made))
+    } else {
+        Arc::<LibvirtHosts>::clone(&made.libvirt)
     }
 }
 
@@ -99,7 +137,7 @@ fn from_file(
     path: &Path,
     saved: &Saved,
     cancel: &CancelHandle,
-) -> Result<Option<Agreed>, Failure> {
+) -> Result<Agreed, Failure> {
     let desired = &saved.desired;
     let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
     let locks = if arguments.simulate || saved.plan.steps.is_empty() {
@@ -124,8 +162,8 @@ fn from_file(
             "Changed since {when}, and no step rests on it:\n{harmless}"
         ));
     }
-    let is_something = show(console, arguments, &made.plan)?;
-    Ok(is_something.then_some((made, locks)))
+    show(console, arguments, &made.plan)?;
+    Ok((made, locks))
 }
 
 fn stale(since: &str, differences: &[String]) -> Failure {
@@ -141,9 +179,9 @@ fn under_locks(
     arguments: &ApplyArguments,
     mut made: Made,
     cancel: &CancelHandle,
-) -> Result<Option<Agreed>, Failure> {
+) -> Result<Agreed, Failure> {
     if arguments.simulate {
-        return Ok(Some((made, None)));
+        return Ok((made, None));
     }
     let mut differences = Vec::new();
     for _ in 0..ROUNDS {
@@ -156,21 +194,21 @@ fn under_locks(
         differences = known.since(&fresh.observed).matters;
         differences.extend(was.differences(&fresh.plan.meaning()));
         if differences.is_empty() {
-            return Ok(Some((fresh, Some(locks))));
+            return Ok((fresh, Some(locks)));
         }
         if !arguments.auto_approve {
             break;
         }
         remark("the hosts have changed since the plan was made; this is the plan now");
         if !show(console, arguments, &fresh.plan)? {
-            return Ok(None);
+            return Ok((fresh, Some(locks)));
         }
         let locked: Vec<_> = locks.hosts().collect();
         if locking::touched(&fresh.plan)
             .iter()
             .all(|host| locked.contains(&host))
         {
-            return Ok(Some((fresh, Some(locks))));
+            return Ok((fresh, Some(locks)));
         }
         made = fresh;
     }
@@ -230,11 +268,7 @@ fn carry_out(
     (made, locks): Agreed,
     cancel: &CancelHandle,
 ) -> Result<Exit, Failure> {
-    let hosts: Arc<dyn Hypervisor> = if arguments.simulate {
-        Arc::new(in_memory(&made))
-    } else {
-        Arc::<LibvirtHosts>::clone(&made.libvirt)
-    };
+    let hosts = working_on(arguments, &made);
     let mut execution = Execution {
         console,
         arguments,
@@ -253,7 +287,12 @@ fn carry_out(
         }
         exit_of(&summary)
     });
+    // As long as the locks are held nobody else's change can get into it.
+    let left = leave(console, arguments, &made, execution.hosts.as_ref());
     locking::release(execution.locks);
+    if let Err(failure) = left {
+        report::report(console, &failure);
+    }
     exit
 }
 

@@ -152,6 +152,8 @@ pub(super) enum Format {
     Dot,
     /// A page for a browser, in one file that loads nothing
     Html,
+    /// One line, for monitoring
+    Line,
 }
 
 /// What is described by a schema.
@@ -165,6 +167,8 @@ pub(super) enum SchemaOf {
     SavedPlan,
     /// What `observe --json` and `observe --out` write
     Reading,
+    /// What `plan --drift --json` prints
+    Drift,
     /// A line of `apply --json`
     Events,
 }
@@ -226,13 +230,15 @@ Examples:
   domicile plan --target web-1 --out web.plan
   domicile plan --format markdown --comment-id production
   domicile plan --json --detailed-exitcode
-  domicile plan --annotations github";
+  domicile plan --annotations github
+  domicile plan --drift state.json --metrics-out /var/lib/node_exporter/domicile.prom";
 
 const APPLY_EXAMPLES: &str = "\
 Examples:
   domicile apply web.plan
   domicile apply --auto-approve --json
   domicile apply --auto-approve --expect web.plan
+  domicile apply web.plan --state-out state.json
   domicile apply --simulate --observed reading.json";
 
 const SHOW_EXAMPLES: &str = "\
@@ -300,6 +306,12 @@ pub(super) struct Planning {
     /// Accept the risk of this rule (`domicile explain` lists them); may be given several times
     #[arg(long, value_name = "CODE")]
     pub(super) accept: Vec<String>,
+    /// The most VMs that may move by way of a third host; as many as it takes unless given
+    #[arg(long, value_name = "N")]
+    pub(super) max_detours: Option<u32>,
+    /// How long to look for a shorter schedule, 5s unless given; the same for everybody: it counts work, not time
+    #[arg(long, value_name = "TIME")]
+    pub(super) plan_time: Option<Millis>,
     /// Most migrations into and out of each host at once, whatever the manifest says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) parallelism: Option<u32>,
@@ -317,6 +329,13 @@ pub(super) struct PlanArguments {
     pub(super) output: OutputArguments,
     #[command(flatten)]
     pub(super) annotations: AnnotationArguments,
+    /// Show what somebody else changed since this reading, from `apply --state-out` or `observe --out`, apart from what
+    /// the manifest wants; exits with 10 where there is any
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "annotations"])]
+    pub(super) drift: Option<PathBuf>,
+    /// Write the drift as metrics for Prometheus, too; the file is replaced at once
+    #[arg(long, value_name = "FILE", requires = "drift")]
+    pub(super) metrics_out: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
@@ -326,7 +345,7 @@ pub(super) struct PlanArguments {
 #[command(after_help = APPLY_EXAMPLES)]
 pub(super) struct ApplyArguments {
     /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept", "max_detours", "plan_time"])]
     pub(super) plan_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) planning: Planning,
@@ -348,6 +367,9 @@ pub(super) struct ApplyArguments {
     /// How long to wait where another apply has locked a host; without it, until that shows a sign of life
     #[arg(long, value_name = "TIME")]
     pub(super) lock_timeout: Option<Millis>,
+    /// Write how the hosts were left, for `plan --drift`; the file is replaced
+    #[arg(long, value_name = "FILE")]
+    pub(super) state_out: Option<PathBuf>,
     /// Write every event to a new file
     #[arg(long, value_name = "FILE")]
     pub(super) journal: Option<PathBuf>,

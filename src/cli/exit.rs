@@ -62,6 +62,11 @@ impl Exit {
         code: 9,
         meaning: "`apply --expect`: the plan is another one than was expected; nothing was changed",
     };
+    /// Somebody else changed something.
+    pub const DRIFT: Self = Self {
+        code: 10,
+        meaning: "`plan --drift`: something differs from what the last apply left",
+    };
     /// The command line makes no sense.
     pub const USAGE: Self = Self {
         code: 64,
@@ -74,7 +79,7 @@ impl Exit {
     };
 
     /// Every code, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::DONE,
         Self::ERROR,
         Self::CHANGES,
@@ -85,6 +90,7 @@ impl Exit {
         Self::STALE,
         Self::LOCKED,
         Self::UNEXPECTED,
+        Self::DRIFT,
         Self::USAGE,
         Self::BUG,
     ];

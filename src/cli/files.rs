@@ -1,7 +1,7 @@
 //! Files that people name on the command line.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,16 +9,39 @@ use serde::Deserialize;
 use super::failure::Failure;
 use crate::observed::{self, Observed};
 
+/// The longest file that is read as a plan or a reading. A reading of 10,000 VMs with all their definitions has about
+/// a fifth of it.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
 /// The text of a file.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| {
+    read_up_to(path, FILE_BYTES_MAX)
+}
+
+fn read_up_to(path: &Path, bytes_max: u64) -> Result<String, Failure> {
+    let mut text = String::new();
+    // One byte more than is allowed tells apart what is too long; a device or a pipe has no length to ask for.
+    let read = fs::File::open(path).and_then(|file| {
+        file.take(bytes_max.saturating_add(1))
+            .read_to_string(&mut text)
+    });
+    let bytes = read.map_err(|error| {
         let failure = Failure::error(format!("{} cannot be read: {error}", path.display()));
         match error.kind() {
             io::ErrorKind::NotFound => failure.help("check the name and the current folder"),
             io::ErrorKind::InvalidData => failure.help("it is no text file"),
             _ => failure,
         }
-    })
+    })?;
+    if u64::try_from(bytes).is_ok_and(|bytes| bytes <= bytes_max) {
+        return Ok(text);
+    }
+    let failure = Failure::error(format!(
+        "{} is longer than the {bytes_max} bytes that are read",
+        path.display()
+    ));
+    Err(failure
+        .help("files that Domicile reads here are written by `plan --out` and `observe --out`"))
 }
 
 /// Writes a file so that at every moment either the old or the new one is there in full.
@@ -136,5 +159,20 @@ fn expect_version(path: &Path, theirs: Option<&str>, ours: &str) -> Result<(), F
             "{path} has format_version {theirs}; this Domicile knows {ours}"
         ))
         .help("make the file again with this Domicile")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_whatever_it_says_of_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reading.json");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read_up_to(&path, 5).unwrap(), "12345");
+        assert!(read_up_to(&path, 4).is_err());
+        assert!(read_up_to(Path::new("/dev/zero"), 1000).is_err());
     }
 }

@@ -11,7 +11,11 @@ use crate::desired::Desired;
 use crate::hypervisor::{Depth, Hypervisor, ObserveRequest};
 use crate::model::Millis;
 use crate::observed::{Observed, Reading};
-use crate::planner;
+use crate::planner::{self, ThirdHosts};
+
+/// How often more is asked of hosts by way of which VMs could move. Each answer may show that another host is the better
+/// one; whoever is not known by then is left out.
+const THIRD_HOST_ROUNDS: usize = 3;
 
 /// A reading for a plan: a recorded one where a file is named, else all hosts, and the VMs that the plan must look
 /// into more closely.
@@ -55,11 +59,36 @@ pub(super) fn read(
                 .hosts
                 .retain(|name, _| observed.host(name).is_some());
             observed.hosts.extend(hosts.observe(&request).hosts);
+            request.refresh.clear();
+        }
+        for _ in 0..THIRD_HOST_ROUNDS {
+            let third = planner::third_hosts(desired, &observed);
+            if third == ThirdHosts::default() || !ask_more(&mut request, third) {
+                break;
+            }
+            observed.hosts.extend(hosts.observe(&request).hosts);
         }
     }
     waiting.end();
     reached_any(&observed)?;
     Ok(observed)
+}
+
+/// Adds to a request what is asked of third hosts. Whether that is anything new.
+fn ask_more(request: &mut ObserveRequest, third: ThirdHosts) -> bool {
+    let before = request.fits.len();
+    let mut is_new = false;
+    if let Depth::Named { closely, beside } = &mut request.depth {
+        for vm in third.beside {
+            is_new |= !closely.contains(&vm) && beside.insert(vm);
+        }
+    }
+    for question in third.questions {
+        if !request.fits.contains(&question) {
+            request.fits.push(question);
+        }
+    }
+    is_new || request.fits.len() > before
 }
 
 /// Everything about all hosts.

@@ -5,6 +5,7 @@ mod annotate;
 mod apply;
 mod args;
 mod console;
+mod drift;
 mod execution;
 pub mod exit;
 mod expect;

@@ -42,6 +42,7 @@ impl Shown<'_> {
             })?,
             Format::Mermaid => graph::mermaid(self.plan),
             Format::Dot => graph::dot(self.plan),
+            Format::Line => text::totals(self.plan) + "\n",
             Format::Html => html::plan(
                 self.plan,
                 &html::About {

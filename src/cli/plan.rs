@@ -85,17 +85,15 @@ fn name_of(files: &[PathBuf]) -> String {
     }
 }
 
-/// Reading, plan, check.
-pub(super) fn from_demand(
-    console: Console,
-    planning: &Planning,
-    mut desired: Desired,
-) -> Result<Made, Failure> {
+/// What the manifest demands, as far as the command line wants it.
+pub(super) fn narrowed(planning: &Planning, mut desired: Desired) -> Result<Desired, Failure> {
     choose(&mut desired, &planning.targets, &planning.excludes)?;
     desired.gates = Gates {
         max_downtime: planning.max_downtime,
         no_reboot: planning.no_reboot,
         accept: planning.accept.iter().cloned().collect(),
+        plan_time: planning.plan_time,
+        max_detours: planning.max_detours,
     };
     explain::expect_codes(planning.accept.iter().map(String::as_str))?;
     if let Some(most) = planning.parallelism {
@@ -104,6 +102,16 @@ pub(super) fn from_demand(
             (host.limits.parallel_in, host.limits.parallel_out) = (None, None);
         }
     }
+    Ok(desired)
+}
+
+/// Reading, plan, check.
+pub(super) fn from_demand(
+    console: Console,
+    planning: &Planning,
+    desired: Desired,
+) -> Result<Made, Failure> {
+    let desired = narrowed(planning, desired)?;
     let libvirt = Arc::new(LibvirtHosts::new(&desired.hosts));
     let recorded = planning.observed.as_deref();
     let observed = hosts::read(

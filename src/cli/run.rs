@@ -10,7 +10,9 @@ use clap::{CommandFactory, FromArgMatches};
 use super::args::{Arguments, Command};
 use super::console::Console;
 use super::exit::Exit;
-use super::{apply, explain, import, observe, plan, report, schema, shell, show, unlock, validate};
+use super::{
+    apply, drift, explain, import, observe, plan, report, schema, shell, show, unlock, validate,
+};
 use crate::libvirt;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -59,7 +61,10 @@ fn execute(arguments: &Arguments) -> Exit {
         Command::Validate(arguments) => validate::run(arguments),
         Command::Observe(arguments) => observe::run(console, arguments),
         Command::Import(arguments) => import::run(console, arguments),
-        Command::Plan(arguments) => plan::run(console, arguments),
+        Command::Plan(arguments) => match &arguments.drift {
+            Some(since) => drift::run(console, arguments, since),
+            None => plan::run(console, arguments),
+        },
         Command::Apply(arguments) => apply::run(console, arguments),
         Command::Unlock(arguments) => unlock::run(arguments),
         Command::Show(arguments) => show::run(console, arguments),

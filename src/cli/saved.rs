@@ -124,6 +124,10 @@ impl Saved {
         }
         let saved: Self =
             serde_path_to_error::deserialize(document.saved).map_err(|error| damaged(&error))?;
+        if let Some(id) = saved.plan.missing_step() {
+            let what = format!("it names a step {id}, which it does not have");
+            return Err(damaged(&what));
+        }
         expect_sound(&check::check_alone(&saved.plan))?;
         Ok(saved)
     }

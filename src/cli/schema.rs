@@ -22,6 +22,7 @@ fn schema(of: SchemaOf) -> serde_json::Value {
         SchemaOf::Plan => json::plan_schema(),
         SchemaOf::SavedPlan => saved::schema(),
         SchemaOf::Reading => json::reading_schema(),
+        SchemaOf::Drift => json::drift_schema(),
         SchemaOf::Events => stream::schema(),
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn run(console: Console, arguments: &ShowArguments) -> Result<Exit, F
             })?;
             print(&text)?;
         }
-        Format::Markdown | Format::Mermaid | Format::Dot | Format::Html => {
+        Format::Markdown | Format::Mermaid | Format::Dot | Format::Html | Format::Line => {
             return Err(Failure::new(
                 Exit::USAGE,
                 format!("{} is a reading of hosts, not a plan", path.display()),

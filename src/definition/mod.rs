@@ -11,6 +11,7 @@ mod needs;
 mod pending;
 mod read;
 mod rewrite;
+mod secrets;
 mod splice;
 pub(crate) mod xml;
 
@@ -23,6 +24,7 @@ pub use mark::{mark_element, with_mark, without_mark};
 pub use pending::pending;
 pub use read::{Facts, Mark, read};
 pub use rewrite::rewrite;
+pub use secrets::without_secrets;
 pub use xml::XmlError;
 
 use crate::model::{DiskTarget, InterfaceSource, InvalidName, MacAddress, VolumeFormat};

@@ -64,6 +64,17 @@ pub struct Gates {
     pub no_reboot: bool,
     /// Rules whose risk is accepted, by code.
     pub accept: BTreeSet<String>,
+    /// How long the planner may look for a shorter schedule, on a machine of 2024; it counts work and not time.
+    #[serde(default)]
+    pub plan_time: Option<Millis>,
+    /// The most VMs that may move by way of a third host; `None`: as many as it takes.
+    #[serde(default)]
+    pub max_detours: Option<u32>,
+}
+
+/// What is allowed unless it is forbidden, in files of an older layout.
+fn yes() -> bool {
+    true
 }
 
 impl Gates {
@@ -203,6 +214,9 @@ pub struct MigrationOverrides {
     /// Whether a guest may be shut down and started again for a move.
     #[serde(default)]
     pub allow_reboot: Option<bool>,
+    /// Whether it may move by way of a third host.
+    #[serde(default)]
+    pub allow_detour: Option<bool>,
     /// The longest that a guest may be off for a cold move, by the forecast.
     #[serde(default)]
     pub max_cold_downtime: Option<Millis>,
@@ -259,6 +273,9 @@ pub struct MigrationSettings {
     pub flatten: bool,
     /// Whether a guest may be shut down and started again for a move.
     pub allow_reboot: bool,
+    /// Whether it may move by way of a third host.
+    #[serde(default = "yes")]
+    pub allow_detour: bool,
     /// The longest that a guest may be off for a cold move, by the forecast; `None`: not limited.
     pub max_cold_downtime: Option<Millis>,
     /// How long a live migration may take in all; `None`: not limited.
@@ -291,6 +308,7 @@ impl Default for MigrationSettings {
             shrink: false,
             flatten: false,
             allow_reboot: true,
+            allow_detour: true,
             max_cold_downtime: None,
             live_timeout: None,
             accept: BTreeSet::new(),
@@ -330,6 +348,7 @@ impl MigrationSettings {
             shrink,
             flatten,
             allow_reboot,
+            allow_detour,
             max_cold_downtime,
             live_timeout,
             accept,
@@ -352,6 +371,7 @@ impl MigrationSettings {
         set(&mut self.shrink, shrink.as_ref());
         set(&mut self.flatten, flatten.as_ref());
         set(&mut self.allow_reboot, allow_reboot.as_ref());
+        set(&mut self.allow_detour, allow_detour.as_ref());
         self.max_cold_downtime = max_cold_downtime.or(self.max_cold_downtime);
         self.live_timeout = live_timeout.or(self.live_timeout);
         self.accept.extend(accept.iter().flatten().cloned());

@@ -67,7 +67,9 @@ pub(super) fn run(
         (Some(_), _) => {
             let why = format!("disk {disk} of {vm} is busy with another block job");
             return Err(Failure::on(host, why).with_help(format!(
-                "See virsh blockjob {vm} {disk} --info, then plan again."
+                "See virsh blockjob {} {} --info, then plan again.",
+                vm.in_shell(),
+                order.disk.in_shell()
             )));
         }
     }

@@ -123,7 +123,8 @@ pub(super) fn undefine(
     if !kept.is_persistent()? {
         let why = format!("{vm} runs there without a persistent definition");
         return Err(Failure::on(kept_by, why).with_help(format!(
-            "Nothing was removed. On {kept_by}: virsh dumpxml --inactive {vm}, then virsh define."
+            "Nothing was removed. On {kept_by}: virsh dumpxml --inactive {}, then virsh define.",
+            vm.in_shell()
         )));
     }
     carry_autostart(&guest, &kept)?;

@@ -224,7 +224,8 @@ impl Guest {
             format!("{vm} has a saved state, which cannot be moved"),
         )
         .with_help(format!(
-            "Start it, or drop the state: virsh managedsave-remove {vm}. Then plan again."
+            "Start it, or drop the state: virsh managedsave-remove {}. Then plan again.",
+            vm.in_shell()
         )))
     }
 

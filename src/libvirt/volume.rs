@@ -42,7 +42,10 @@ impl Pool {
             connection.call(|connect| connect.lookup_storage_pool_by_name(name.as_str()))?;
         if !connection.call(|_| handle.is_active())? {
             let host = &connection.host;
-            let help = format!("Start it: virsh -c URI-of-{host} pool-start {name}");
+            let help = format!(
+                "Start it: virsh -c URI-of-{host} pool-start {}",
+                name.in_shell()
+            );
             return Err(Failure::on(host, format!("pool {name} is not started")).with_help(help));
         }
         Ok(Self {

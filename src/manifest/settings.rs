@@ -80,6 +80,9 @@ macro_rules! settings {
             pub(super) flatten: Option<bool>,
             /// Whether a guest may be shut down and started again for a move; true unless given.
             pub(super) allow_reboot: Option<bool>,
+            /// Whether it may move by way of a third host where it cannot go straight, or where all moves together take
+            /// less time so; true unless given.
+            pub(super) allow_detour: Option<bool>,
             /// The longest that a guest may be off for a cold move, by the forecast; not limited unless given.
             pub(super) max_cold_downtime: Option<Written<Millis>>,
             /// How long a live migration may take in all; then it is cancelled, and what ends `on_stall` comes about.
@@ -115,6 +118,7 @@ macro_rules! settings {
                     shrink: self.shrink,
                     flatten: self.flatten,
                     allow_reboot: self.allow_reboot,
+                    allow_detour: self.allow_detour,
                     max_cold_downtime: self.max_cold_downtime.map(|written| written.0),
                     live_timeout: self.live_timeout.map(|written| written.0),
                     accept: self.accept.clone(),

@@ -305,6 +305,7 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
         shrink,
         flatten,
         allow_reboot,
+        allow_detour,
         max_cold_downtime,
         live_timeout,
         accept,
@@ -327,6 +328,7 @@ fn fill(into: &mut MigrationOverrides, from: MigrationOverrides) {
     into.shrink = into.shrink.or(shrink);
     into.flatten = into.flatten.or(flatten);
     into.allow_reboot = into.allow_reboot.or(allow_reboot);
+    into.allow_detour = into.allow_detour.or(allow_detour);
     into.max_cold_downtime = into.max_cold_downtime.or(max_cold_downtime);
     into.live_timeout = into.live_timeout.or(live_timeout);
     into.accept = into.accept.take().or(accept);

@@ -9,7 +9,7 @@ mod volume;
 pub use host::OsFamily;
 pub use name::{
     ClusterName, DiskTarget, HostName, InvalidName, MacAddress, NetworkName, PoolName, VmName,
-    VolumeName,
+    VolumeName, in_shell,
 };
 pub use quantity::{Bytes, BytesPerSecond, InvalidQuantity, Millis};
 pub use vm::{

@@ -1,6 +1,6 @@
 //! Text to names. A name that exists has been checked: it is safe as one path component and on one line of output.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 
@@ -41,6 +41,17 @@ fn problem_of(text: &str) -> Option<&'static str> {
     None
 }
 
+/// A text as one word of a shell: as it is where no shell sees more in it, else in quotes.
+#[must_use]
+pub fn in_shell(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+:@%,".contains(&byte);
+    if text.bytes().all(is_plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal) => {
         $(#[$doc])*
@@ -65,6 +76,12 @@ macro_rules! name {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The name as one word of a shell, for a command that a person is told to type.
+            #[must_use]
+            pub fn in_shell(&self) -> Cow<'_, str> {
+                in_shell(&self.0)
             }
         }
 
@@ -211,6 +228,31 @@ mod tests {
             assert!(VolumeName::new(text).is_err(), "{text:?}");
         }
         assert!(VolumeName::new("web 1 (старый).qcow2").is_ok());
+    }
+
+    #[test]
+    fn a_name_is_one_word_of_a_shell_and_nothing_more() {
+        let shown = |name: &str| VmName::new(name).unwrap().in_shell().into_owned();
+        assert_eq!(shown("web-1.example"), "web-1.example");
+        assert_eq!(shown("web 1"), "'web 1'");
+        for name in [
+            "$(id)",
+            "`id`",
+            "a;id",
+            "it's",
+            "a' ; id '",
+            "*",
+            "~",
+            "a&&b",
+            "{a,b}",
+            "!!",
+        ] {
+            let line = format!("printf %s {}", shown(name));
+            let output = std::process::Command::new("sh")
+                .args(["-c", &line])
+                .output();
+            assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), name);
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct Meaning {
     /// The layout: another one has other hashes.
     layout: u32,
     changes: BTreeMap<VmName, Vec<Difference>>,
-    moves: BTreeMap<VmName, MoveMeaning>,
+    /// Two for a VM that goes by way of a third host.
+    moves: BTreeMap<VmName, Vec<MoveMeaning>>,
     findings: BTreeSet<FindingMeaning>,
 }
 
@@ -102,15 +103,17 @@ impl Plan {
                 other => other.clone(),
             });
         }
-        let moves = self.moves.iter();
+        let mut moves: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for a_move in &self.moves {
+            let of_vm = moves.entry(a_move.vm.clone()).or_default();
+            of_vm.push(MoveMeaning::of(self, a_move));
+        }
         let weighty = |severity| matches!(severity, Severity::Blocks | Severity::Risk);
         let findings = self.findings.iter();
         Meaning {
             layout: LAYOUT,
             changes,
-            moves: moves
-                .map(|a_move| (a_move.vm.clone(), MoveMeaning::of(self, a_move)))
-                .collect(),
+            moves,
             findings: findings
                 .filter(|finding| weighty(finding.severity))
                 .map(|finding| FindingMeaning {
@@ -161,24 +164,38 @@ impl Meaning {
         let same_changes = self.changes.get(vm) == now.changes.get(vm);
         let line = match (self.moves.get(vm), now.moves.get(vm)) {
             (Some(_), None) => format!("{vm}: would not be moved any more"),
-            (None, Some(is)) => format!("{vm}: would be moved now ({})", is.in_words()),
-            (Some(was), Some(is)) if was.in_words() != is.in_words() => {
-                format!("{vm}: {} instead of {}", is.in_words(), was.in_words())
+            (None, Some(is)) => format!("{vm}: would be moved now ({})", in_words(is)),
+            (Some(was), Some(is)) if in_words(was) != in_words(is) => {
+                format!("{vm}: {} instead of {}", in_words(is), in_words(was))
             }
-            (Some(was), Some(is)) if was.disks != is.disks => {
-                format!("{vm}: its disks are or go elsewhere ({})", is.in_words())
+            (Some(was), Some(is)) if differ(was, is, |one| &one.disks) => {
+                format!("{vm}: its disks are or go elsewhere ({})", in_words(is))
             }
-            (Some(was), Some(is)) if was.definition != is.definition => {
-                format!("{vm}: its definition is not as it was ({})", is.in_words())
+            (Some(was), Some(is)) if differ(was, is, |one| &one.definition) => {
+                format!("{vm}: its definition is not as it was ({})", in_words(is))
             }
             _ if !same_changes => format!("{vm}: what differs is no longer the same"),
-            (Some(was), Some(is)) if was.actions != is.actions => {
+            (Some(was), Some(is)) if was != is => {
                 format!("{vm}: other steps than before")
             }
             _ => return None,
         };
         Some(line)
     }
+}
+
+/// Both halves of a detour, or the one move.
+fn in_words(moves: &[MoveMeaning]) -> String {
+    let words: Vec<String> = moves.iter().map(MoveMeaning::in_words).collect();
+    words.join(", then ")
+}
+
+fn differ<T: PartialEq>(
+    was: &[MoveMeaning],
+    is: &[MoveMeaning],
+    what: impl Fn(&MoveMeaning) -> &T,
+) -> bool {
+    was.iter().map(&what).ne(is.iter().map(&what))
 }
 
 impl MoveMeaning {
@@ -262,6 +279,7 @@ mod tests {
             reason: "nothing speaks against it".into(),
             from: host("kvm1"),
             to: host("kvm2"),
+            detour: None,
             reboots: false,
             memory: Bytes(1),
             disks: vec![],

@@ -3,6 +3,7 @@
 
 mod basis;
 pub mod check;
+mod drift;
 mod finding;
 mod meaning;
 mod placement;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use basis::{Basis, Since};
+pub use drift::{Drift, DriftKind, Drifted, Verdict};
 pub use finding::{Finding, Severity};
 pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
@@ -187,6 +189,30 @@ pub struct Move {
     pub definition: Option<DefinitionChange>,
     /// Its steps, in order of start.
     pub steps: Vec<StepId>,
+    /// Set where this is one half of a way by a third host.
+    #[serde(default)]
+    pub detour: Option<Detour>,
+}
+
+/// A way by a third host, taken where nobody could move otherwise or where the whole takes less time so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Detour {
+    /// Which half of the way this is.
+    pub half: Half,
+    /// Where the VM comes from in the end.
+    pub from: HostName,
+    /// Where it goes in the end.
+    pub to: HostName,
+}
+
+/// A half of a way by a third host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Half {
+    /// To the third host.
+    First,
+    /// From there.
+    Second,
 }
 
 /// A VM's persistent definition before and after its move, without secrets.
@@ -211,6 +237,8 @@ pub struct Totals {
     pub disk_only: usize,
     /// Moves of an earlier apply to bring to their end.
     pub finish: usize,
+    /// VMs that go by way of a third host, each counted once above.
+    pub detours: usize,
     /// Guests that reboot.
     pub reboots: usize,
     /// Disks that are copied.
@@ -222,10 +250,21 @@ pub struct Totals {
 }
 
 impl Plan {
-    /// The step of that number.
+    /// The step of that number, which the plan must have.
     #[must_use]
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id.0]
+    }
+
+    /// A step that is named and does not exist. A plan that comes from a file is asked this before anything else.
+    #[must_use]
+    pub fn missing_step(&self) -> Option<StepId> {
+        let of_moves = self.moves.iter().flat_map(|a_move| &a_move.steps);
+        let waited_for = self.steps.iter().flat_map(|step| &step.after);
+        let mut named = of_moves
+            .copied()
+            .chain(waited_for.map(|dependency| dependency.step));
+        named.find(|id| id.0 >= self.steps.len())
     }
 
     /// How many times the least possible time the plan takes; 1 where no order of these steps is faster.
@@ -261,6 +300,12 @@ impl Plan {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for a_move in &self.moves {
+            totals.bytes = totals.bytes.plus(a_move.bytes);
+            let half = a_move.detour.as_ref().map(|detour| detour.half);
+            if half == Some(Half::First) {
+                totals.detours += 1;
+                continue;
+            }
             match a_move.kind {
                 MoveKind::Live => totals.live += 1,
                 MoveKind::Cold => totals.cold += 1,
@@ -274,7 +319,6 @@ impl Plan {
                 .iter()
                 .filter(|disk| disk.carry.is_copied())
                 .count();
-            totals.bytes = totals.bytes.plus(a_move.bytes);
         }
         let mut refused: Vec<_> = self
             .findings

@@ -17,7 +17,7 @@ pub struct StepId(pub usize);
 /// People count from one.
 impl fmt::Display for StepId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.0 + 1)
+        write!(out, "{}", self.0.saturating_add(1))
     }
 }
 

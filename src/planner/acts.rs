@@ -12,13 +12,14 @@ use crate::plan::{
 };
 use crate::rules;
 
-/// The acts of one move in their order, each with the bytes that a copy of one volume carries.
-pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(Action, Bytes)> {
-    let prelude = intent
-        .prelude
-        .iter()
-        .map(|action| (prelude_act(intent, action), Bytes::ZERO));
-    let mut actions: Vec<(Action, Bytes)> = prelude.collect();
+/// The acts of one move in their order, each with the bytes that a copy of one volume carries. Of the stale bases those
+/// go in it that no move of the plan brings again.
+pub(super) fn actions(
+    intent: &Intent<'_>,
+    stale: &BTreeSet<VolumeRef>,
+    brought_again: &BTreeSet<&VolumeRef>,
+) -> Vec<(Action, Bytes)> {
+    let mut actions = left_to_do(intent, brought_again);
     if intent.transfer == Transfer::Nothing {
         return actions;
     }
@@ -27,6 +28,10 @@ pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(
         intent.way.to.clone(),
         intent.name.clone(),
     );
+    // The new mark takes the place of the old one. A run that broke off between the two would leave none, and nobody
+    // would know that the VM has to run, nor which volumes are ours.
+    let unmarks = |(action, _): &(Action, Bytes)| matches!(action, Action::Unmark { host, .. } if *host == from);
+    actions.pop_if(|last| unmarks(last));
     let mut act = |action: Action| actions.push((action, Bytes::ZERO));
     act(Action::Mark {
         host: from.clone(),
@@ -82,6 +87,24 @@ pub(super) fn actions(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> Vec<(
         }
     }
     act(Action::Unmark { host: to, vm });
+    actions
+}
+
+/// What an earlier apply left to be done, before all else.
+fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<&VolumeRef>) -> Vec<(Action, Bytes)> {
+    let prelude = intent
+        .prelude
+        .iter()
+        .map(|action| (prelude_act(intent, action), Bytes::ZERO));
+    let mut actions: Vec<(Action, Bytes)> = prelude.collect();
+    // While the mark still names them: without it nobody would know that they may be half-written.
+    let before_unmark = actions.len().saturating_sub(1);
+    let litter = intent
+        .stale_bases
+        .iter()
+        .filter(|base| !brought_again.contains(base));
+    let litter = litter.map(|base| (delete(intent, base, None, true), Bytes::ZERO));
+    actions.splice(before_unmark..before_unmark, litter.collect::<Vec<_>>());
     actions
 }
 

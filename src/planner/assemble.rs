@@ -1,64 +1,44 @@
-//! Intents to a plan: scheduled, every reason to wait an edge, steps in order of their start.
+//! Scheduled chains to a plan: every reason to wait an edge, steps in order of their start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::derive::{Derived, derive};
-use super::gates;
+use super::derive::Derived;
 use super::intent::Intent;
-use super::limits;
-use super::room;
-use super::schedule::{Schedule, Stuck, schedule};
-use super::storages::Storages;
+use super::schedule::Schedule;
 use super::timing;
 use super::waits::wait_for_room;
 use crate::definition;
-use crate::desired::Desired;
-use crate::model::{Bytes, Millis, VmName};
-use crate::observed::Observed;
+use crate::model::{Millis, VmName};
 use crate::plan::{
     Action, Capacity, Change, DefinitionChange, FORMAT_VERSION, Finding, Move, Plan, Resource,
-    Severity, Step, StepId,
+    Slot, Step, StepId,
 };
 
-/// Makes the plan. Moves that never find room become findings, and what depends on them goes with them.
-pub(super) fn assemble<'a>(
-    desired: &Desired,
-    observed: &Observed,
-    storages: &Storages<'_>,
-    mut intents: Vec<Intent<'a>>,
-    changes: Vec<Change>,
-    mut findings: Vec<Finding>,
+/// What a plan is put together from, besides its moves.
+pub(super) struct Parts<'p> {
+    pub(super) capacities: &'p [Capacity],
+    pub(super) slots: &'p BTreeMap<Slot, u64>,
+    pub(super) changes: &'p [Change],
+    pub(super) findings: &'p [Finding],
+}
+
+/// Puts the plan together; `told` are findings of ways that were chosen since.
+pub(super) fn assemble(
+    intents: &[Intent<'_>],
+    derived: Derived,
+    schedule: &Schedule,
+    parts: &Parts<'_>,
+    told: Vec<Finding>,
 ) -> Plan {
-    let capacities = room::capacities(desired, observed, storages);
-    let slots = limits::slots(desired, observed);
-    let (derived, schedule) = loop {
-        let derived = derive(&intents);
-        let schedule = schedule(&derived, &capacities, &slots);
-        let stuck = stuck_vms(&derived, &schedule);
-        let too_long = gates::too_long(&intents, &derived, &schedule);
-        if stuck.is_empty() && too_long.is_empty() {
-            break (derived, schedule);
-        }
-        findings.extend(too_long.values().cloned());
-        for (vm, chain) in &stuck {
-            findings.extend(no_room(&intents, vm, chain));
-        }
-        let keep = |intent: Intent<'a>| {
-            if stuck.contains_key(intent.name) || too_long.contains_key(intent.name) {
-                intent.finish()
-            } else {
-                Some(intent)
-            }
-        };
-        intents = intents.into_iter().filter_map(keep).collect();
-    };
-    let mut steps = ordered(derived, &schedule, &capacities);
-    timing::hold(&mut steps, &slots);
-    let moves = moves(&intents, &steps);
+    let mut findings = parts.findings.to_vec();
+    findings.extend(told);
+    let (mut steps, chains) = ordered(derived, schedule, parts.capacities);
+    timing::hold(&mut steps, parts.slots);
+    let moves = moves(intents, &steps, &chains);
     findings.sort();
     findings.dedup();
     let makespan = steps.iter().map(Step::end).max();
-    let bound = timing::bound(&steps, &slots);
+    let bound = timing::bound(&steps, parts.slots);
     let used: BTreeSet<&Resource> = steps
         .iter()
         .flat_map(|step| step.takes.iter().chain(&step.frees))
@@ -70,16 +50,20 @@ pub(super) fn assemble<'a>(
         .collect();
     Plan {
         format_version: FORMAT_VERSION.into(),
-        changes,
+        changes: parts.changes.to_vec(),
         moves,
         findings,
-        capacities: capacities
-            .into_iter()
+        capacities: parts
+            .capacities
+            .iter()
             .filter(|capacity| used.contains(&capacity.resource))
+            .cloned()
             .collect(),
-        slots: slots
-            .into_iter()
-            .filter(|(slot, _)| touched.contains(slot))
+        slots: parts
+            .slots
+            .iter()
+            .filter(|(slot, _)| touched.contains(*slot))
+            .map(|(slot, limit)| (slot.clone(), *limit))
             .collect(),
         alternatives: BTreeMap::new(),
         makespan: makespan.unwrap_or_default(),
@@ -89,82 +73,25 @@ pub(super) fn assemble<'a>(
     }
 }
 
-/// The VMs of chains that cannot begin, each with the reason.
-fn stuck_vms<'s>(derived: &Derived, schedule: &'s Schedule) -> BTreeMap<VmName, &'s Stuck> {
-    let mut stuck = BTreeMap::new();
-    for chain in &schedule.stuck {
-        let steps = &derived.chains[chain.chain].steps;
-        for step in steps {
-            for vm in &derived.steps[*step].vms {
-                stuck.entry(vm.clone()).or_insert(chain);
-            }
-        }
-    }
-    stuck
-}
-
-fn amount(resource: &Resource, value: u64) -> String {
-    match resource {
-        Resource::Memory(_) | Resource::Pool(..) => Bytes(value).to_string(),
-        Resource::Vcpus(_) | Resource::Vms(_) | Resource::Apart(..) => value.to_string(),
-    }
-}
-
-fn no_room(intents: &[Intent<'_>], vm: &VmName, stuck: &Stuck) -> Vec<Finding> {
-    // Intents are in the order of their names.
-    let Ok(place) = intents.binary_search_by(|intent| intent.name.cmp(vm)) else {
-        return Vec::new();
-    };
-    let intent = &intents[place];
-    let finding = |(resource, needed, left): &(Resource, u64, u64)| {
-        let (code, host) = match resource {
-            Resource::Pool(host, _) => ("pool-space", host),
-            Resource::Apart(_, host) => ("rule-apart", host),
-            Resource::Memory(host) | Resource::Vcpus(host) | Resource::Vms(host) => {
-                ("capacity", host)
-            }
-        };
-        let (needs, has) = (amount(resource, *needed), amount(resource, *left));
-        Finding {
-            severity: Severity::Blocks,
-            code: code.into(),
-            vm: Some(vm.clone()),
-            host: Some(host.clone()),
-            message: format!(
-                "its move from {} to {} needs {needs} ({resource}), and {has} are left once every other move that can be made is made",
-                intent.way.from, intent.way.to
-            ),
-            remedy: format!(
-                "make room of {} there, or choose another place",
-                amount(resource, needed - left)
-            ),
-        }
-    };
-    let mut findings: Vec<Finding> = stuck.short.iter().map(finding).collect();
-    if findings.is_empty() {
-        findings.push(Finding {
-            severity: Severity::Blocks,
-            code: "capacity".into(),
-            vm: Some(vm.clone()),
-            host: Some(intent.way.to.clone()),
-            message: format!(
-                "no order was found in which its move from {} to {} can begin",
-                intent.way.from, intent.way.to
-            ),
-            remedy: "apply the other moves first, then plan again".into(),
-        });
-    }
-    findings
-}
-
-/// Steps in order of their start, renumbered, with an edge for each wait for room.
-fn ordered(derived: Derived, schedule: &Schedule, capacities: &[Capacity]) -> Vec<Step> {
+/// Steps in order of their start, renumbered, with an edge for each wait for room; and the steps of each VM's chains,
+/// which stand in the order of the intents.
+fn ordered(
+    derived: Derived,
+    schedule: &Schedule,
+    capacities: &[Capacity],
+) -> (Vec<Step>, Vec<Vec<StepId>>) {
     let mut order: Vec<usize> = (0..derived.steps.len()).collect();
     order.sort_by_key(|index| (schedule.starts[*index], *index));
     let mut place = vec![0; order.len()];
     for (new, old) in order.iter().enumerate() {
         place[*old] = new;
     }
+    let of_vms = derived.chains.iter().filter(|chain| chain.vm.is_some());
+    let chains = of_vms.map(|chain| {
+        let steps = chain.steps.iter();
+        steps.map(|step| StepId(place[*step])).collect()
+    });
+    let chains: Vec<Vec<StepId>> = chains.collect();
     let mut old_steps: Vec<Option<Step>> = derived.steps.into_iter().map(Some).collect();
     let mut steps = Vec::with_capacity(order.len());
     for old in &order {
@@ -182,19 +109,27 @@ fn ordered(derived: Derived, schedule: &Schedule, capacities: &[Capacity]) -> Ve
         step.after.sort();
         step.after.dedup_by_key(|dependency| dependency.step);
     }
-    steps
+    (steps, chains)
 }
 
-fn moves(intents: &[Intent<'_>], steps: &[Step]) -> Vec<Move> {
-    let mut of_vm: BTreeMap<&VmName, Vec<StepId>> = BTreeMap::new();
+fn moves(intents: &[Intent<'_>], steps: &[Step], chains: &[Vec<StepId>]) -> Vec<Move> {
+    // Steps that several moves share, such as a base's, belong to each of them; no detour has any.
+    let mut shared: BTreeMap<&VmName, Vec<StepId>> = BTreeMap::new();
+    let in_chains: BTreeSet<&StepId> = chains.iter().flatten().collect();
     for (index, step) in steps.iter().enumerate() {
-        for vm in &step.vms {
-            of_vm.entry(vm).or_default().push(StepId(index));
+        for vm in step
+            .vms
+            .iter()
+            .filter(|_| !in_chains.contains(&StepId(index)))
+        {
+            shared.entry(vm).or_default().push(StepId(index));
         }
     }
     let mut moves = Vec::new();
-    for intent in intents {
-        let ids = of_vm.remove(intent.name).unwrap_or_default();
+    for (intent, chain) in intents.iter().zip(chains) {
+        let mut ids = shared.remove(intent.name).unwrap_or_default();
+        ids.extend(chain);
+        ids.sort_unstable();
         let own = || ids.iter().map(|id| &steps[id.0]);
         let start = own().map(|step| step.start).min().unwrap_or_default();
         let end = own().map(Step::end).max().unwrap_or_default();
@@ -211,6 +146,7 @@ fn moves(intents: &[Intent<'_>], steps: &[Step]) -> Vec<Move> {
             duration: Millis(end.0.saturating_sub(start.0)),
             downtime: downtime(own()),
             definition: definition_change(intent),
+            detour: intent.detour.clone(),
             steps: ids.clone(),
         });
     }
@@ -245,8 +181,11 @@ fn definition_change(intent: &Intent<'_>) -> Option<DefinitionChange> {
     }
     let after = definition::rewrite(before, &intent.rewrite).ok()?;
     // A base that is lost stands in the image and not in a persistent definition.
-    (after != *before).then(|| DefinitionChange {
-        before: before.clone(),
-        after,
+    if after == *before {
+        return None;
+    }
+    Some(DefinitionChange {
+        before: definition::without_secrets(before).ok()?,
+        after: definition::without_secrets(&after).ok()?,
     })
 }

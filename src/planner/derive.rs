@@ -10,7 +10,7 @@ use super::room;
 use crate::model::Millis;
 use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
 use crate::plan::{
-    Action, Carry, Dependency, DiskPlacement, Resource, Step, StepId, VolumeSpec, Why,
+    Action, Carry, Dependency, Detour, DiskPlacement, Half, Resource, Step, StepId, VolumeSpec, Why,
 };
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
@@ -50,11 +50,16 @@ pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
         stale: stale.collect(),
         ..Derived::default()
     };
+    let disks = intents.iter().flat_map(|intent| &intent.disks);
+    let bases = disks.filter_map(|disk| match &disk.carry {
+        Carry::Thin { base_to, .. } => Some(base_to),
+        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
+    });
+    let brought: BTreeSet<&VolumeRef> = bases.collect();
     for intent in intents {
-        derived.add(intent);
+        derived.add(intent, &brought);
     }
     derived.add_unused_bases(intents);
-    derived.remove_stale_bases(intents);
     derived
 }
 
@@ -146,16 +151,18 @@ impl Derived {
         Some(id)
     }
 
-    fn add(&mut self, intent: &Intent<'_>) {
+    fn add(&mut self, intent: &Intent<'_>, brought: &BTreeSet<&VolumeRef>) {
         let mut chain: Vec<StepId> = Vec::new();
-        for (action, size) in actions(intent, &self.stale) {
+        for (action, size) in actions(intent, &self.stale, brought) {
             let after = chain.last().map(|last| Dependency {
                 step: *last,
                 why: why(&action),
             });
             let frees = room::frees(intent, &action);
+            let takes = room::takes_late(intent, &action);
             let id = self.push(intent, action, size, after.into_iter().collect());
             self.steps[id.0].frees = frees;
+            self.steps[id.0].takes = takes;
             chain.push(id);
         }
         // A move that has begun must find all its room, so it takes everything with its first step.
@@ -168,6 +175,7 @@ impl Derived {
             .filter_map(|disk| self.base(intent, disk))
             .collect();
         self.wait_for_bases(&chain, &bases);
+        self.go_on_after_first_half(intent, &chain);
         self.chain_of.insert(intent.name.clone(), self.chains.len());
         let steps = chain.into_iter().map(|id| id.0).collect();
         self.chains.push(Chain {
@@ -175,6 +183,26 @@ impl Derived {
             vm: Some(intent.name.clone()),
             is_begun: !intent.prelude.is_empty(),
         });
+    }
+
+    /// The second half of a detour begins when the first is over.
+    fn go_on_after_first_half(&mut self, intent: &Intent<'_>, chain: &[StepId]) {
+        let is_second = matches!(
+            intent.detour,
+            Some(Detour {
+                half: Half::Second,
+                ..
+            })
+        );
+        let mut before = self.chains.iter().rev();
+        let half = before.find(|chain| chain.vm.as_ref() == Some(intent.name));
+        let last = half.and_then(|half| half.steps.last()).copied();
+        if let (true, Some(first), Some(last)) = (is_second, chain.first(), last) {
+            self.steps[first.0].after.push(Dependency {
+                step: StepId(last),
+                why: Why::SameVm,
+            });
+        }
     }
 
     /// A new base waits for the mark that names it as ours, and what stands on it waits for the base. A half-written
@@ -259,24 +287,6 @@ impl Derived {
                 let action = delete(intent, base_from, Some(base_to.clone()), true);
                 let id = self.push(intent, action, Bytes::ZERO, after);
                 self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
-                self.chains.push(Chain {
-                    steps: vec![id.0],
-                    vm: None,
-                    is_begun: false,
-                });
-            }
-        }
-    }
-
-    /// Half-written bases that no move of this plan writes anew.
-    fn remove_stale_bases(&mut self, intents: &[Intent<'_>]) {
-        for base in self.stale.clone() {
-            let owner = intents
-                .iter()
-                .find(|intent| intent.stale_bases.contains(&base));
-            if let (Some(owner), false) = (owner, self.bases.keys().any(|(_, to)| *to == base)) {
-                let after = self.ends_of(&[owner]);
-                let id = self.push(owner, delete(owner, &base, None, true), Bytes::ZERO, after);
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,

@@ -7,7 +7,7 @@ use crate::definition::Rewrite;
 use crate::desired::MigrationSettings;
 use crate::model::{VmName, VolumeRef};
 use crate::observed::{Host, Vm, VmDetail};
-use crate::plan::{Action, DiskPlacement, MoveKind};
+use crate::plan::{Action, Detour, DiskPlacement, MoveKind};
 use crate::rules::Effect;
 
 /// By which means a move carries the VM.
@@ -57,6 +57,13 @@ pub(super) struct Intent<'a> {
     pub(super) shuts_down: bool,
     /// Whether no rule refuses to carry it stopped, host to host.
     pub(super) may_go_direct: bool,
+    /// Whether no rule refuses to carry it stopped, by streams.
+    pub(super) may_stream: bool,
+    /// Whether it gives its room back at its source before it takes any at its destination: once it stands defined
+    /// at both, either can start it.
+    pub(super) hands_over: bool,
+    /// The half of a detour that this is.
+    pub(super) detour: Option<Detour>,
     /// Whether it must be started at the end.
     pub(super) starts: bool,
     pub(super) settings: MigrationSettings,

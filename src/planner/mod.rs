@@ -7,23 +7,30 @@
 //! 4. `choose`: the rules are heard, and the method follows from what they refuse.
 //! 5. `compact`: which images are written anew, without what reads as zeros, before they are carried.
 //! 6. `derive` and `acts`: the steps of each move, in the order that keeps the VM and its data safe.
-//! 7. `schedule`: when each step can start so that every host and pool has room at every moment.
-//! 8. `assemble`: the plan, with an edge for each reason to wait.
-//! 9. `timing`: what determined each start, the critical path, and the least time that any order would need.
+//! 7. `arrange`: which way each VM goes, by asking the `solver`: straight, by way of a third host (`detour`, judged
+//!    by the reading `after` its first half) or with a stop; and who finds no room (`no_room`).
+//! 8. `schedule`: when each step can start so that every host and pool has room at every moment.
+//! 9. `assemble`: the plan, with an edge for each reason to wait.
+//! 10. `timing`: what determined each start, the critical path, and the least time that any order would need.
 
 mod acts;
+mod after;
 mod alternatives;
+mod arrange;
 mod ask;
 mod assemble;
 mod choose;
 mod compact;
 mod derive;
+mod detour;
 mod difference;
 mod estimate;
 mod gates;
 mod intent;
 mod limits;
+mod no_room;
 mod place;
+mod problem;
 mod recover;
 mod room;
 mod schedule;
@@ -43,7 +50,7 @@ use intent::Intent;
 
 use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Reading};
-use crate::plan::{Change, Finding, Plan, Severity};
+use crate::plan::{Change, Finding, Half, Plan, Severity};
 use crate::rules;
 
 /// The VMs that must be looked into before a plan can be made.
@@ -90,8 +97,50 @@ pub fn needs(desired: &Desired, observed: &Observed) -> Needed {
 ///
 /// It always answers: what cannot be done is a finding that blocks, and everything that does not depend on it is
 /// planned.
+///
+/// Nobody moves by way of a host on which there are VMs of which the reading does not tell everything;
+/// [`third_hosts`] says which those are.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    plan_with(desired, observed, false)
+}
+
+/// Hosts by way of which VMs would move if more were known of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThirdHosts {
+    /// The VMs there that stand beside.
+    pub beside: BTreeSet<VmName>,
+    /// Which VMs would come to which host.
+    pub questions: Vec<(VmName, HostName)>,
+}
+
+/// What more to ask before a plan is made, where VMs wait for room; nothing where all is known.
+#[must_use]
+pub fn third_hosts(desired: &Desired, observed: &Observed) -> ThirdHosts {
+    let mut third = ThirdHosts::default();
+    if observed.hosts.len() < 3 || desired.gates.max_detours == Some(0) {
+        return third;
+    }
+    let plan = plan_with(desired, observed, true);
+    for a_move in &plan.moves {
+        let half = a_move.detour.as_ref().map(|detour| detour.half);
+        let Some(host) = observed
+            .host(&a_move.to)
+            .filter(|_| half == Some(Half::First))
+        else {
+            continue;
+        };
+        let unread = host.vms.iter().filter(|(_, vm)| vm.detail.is_none());
+        third.beside.extend(unread.map(|(name, _)| name.clone()));
+        if !host.fits.contains_key(&a_move.vm) {
+            let question = (a_move.vm.clone(), a_move.to.clone());
+            third.questions.push(question);
+        }
+    }
+    third
+}
+
+fn plan_with(desired: &Desired, observed: &Observed, asking: bool) -> Plan {
     let settled = settle::settle(observed);
     let observed = settled.observed.as_ref();
     let mut changes = Vec::new();
@@ -112,14 +161,14 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         intents.extend(decision.intent);
     }
     findings.extend(gaps(observed, &intents));
-    let mut plan = assemble::assemble(
+    let world = detour::World {
         desired,
         observed,
-        &index.storages,
-        intents,
-        changes,
-        findings,
-    );
+        paused: &settled.paused,
+        index: &index,
+        asking,
+    };
+    let mut plan = arrange::arrange(world, intents, &changes, findings);
     plan.alternatives =
         alternatives::alternatives(desired, observed, &settled.paused, &index, &plan.findings);
     plan

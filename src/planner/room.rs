@@ -38,7 +38,7 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
             takes.extend(machine(intent, host));
         }
     }
-    if runs_at_the_end(intent) {
+    if runs_at_the_end(intent) && !intent.hands_over {
         takes.extend(machine(intent, intent.way.to));
     }
     let mut pools: BTreeMap<Resource, u64> = BTreeMap::new();
@@ -61,6 +61,16 @@ pub(super) fn takes(intent: &Intent<'_>) -> Vec<(Resource, u64)> {
     takes.extend(pools);
     takes.extend(places(intent, intent.way.to));
     takes
+}
+
+/// What a step takes that is not its move's first. Only a VM that hands its room over takes any so late.
+pub(super) fn takes_late(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)> {
+    match action {
+        Action::Start { host, .. } if intent.hands_over && host == intent.way.to => {
+            machine(intent, host)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The places on a host that a VM which changes it takes there or leaves, one for each group of VMs that must be
@@ -113,10 +123,14 @@ fn discarded<'a>(intent: &'a Intent<'_>) -> impl Iterator<Item = (Resource, u64)
 }
 
 /// What a step gives back at its end. The source's memory is given back only when the VM runs at its destination,
-/// so that it can always be started again where it was.
+/// so that it can always be started again where it was. One that hands its room over gives it back when it stands
+/// defined and complete at both ends: as long as nobody has taken its room, it can be started where it was, and who
+/// has taken it has left the room in which it can be started where it goes.
 pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)> {
     match action {
         Action::MigrateLive { from, .. } => machine(intent, from),
+        Action::Define { from, .. } if intent.hands_over => machine(intent, from),
+        Action::Start { .. } if intent.hands_over => Vec::new(),
         Action::Start { host, .. } if host == intent.way.to && intent.starts => {
             if intent.source_counts(intent.way.from) {
                 machine(intent, intent.way.from)

@@ -4,6 +4,10 @@
 //! starts, the one with the most work behind it first. A chain takes all its room with its first step, so a move that
 //! has begun can always end; what cannot begin when nothing runs any more never can, and is reported.
 //!
+//! Where somebody with a view of the whole has decided, each step has a hint: it starts no earlier, and room is taken
+//! in the order of the hints. A chain that takes its room in its turn finds it once those before it have ended, so
+//! whoever has found a schedule with these starts has found one that does not get stuck here.
+//!
 //! A step that cannot start waits at the one stock that it lacks and is looked at again only when some of that comes
 //! back, so that a long queue costs nothing.
 
@@ -17,37 +21,31 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::derive::Derived;
 use super::stocks::{Lack, Stocks};
 use crate::model::Millis;
-use crate::plan::{Capacity, Resource, Slot};
+use crate::plan::{Capacity, Slot};
 
-/// Start of each step, and the chains that never find room.
+/// Start of each step, and whether all of them can start.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// Start of each step by its place; meaningless for the steps of stuck chains.
+    /// Start of each step by its place; meaningless where some cannot start.
     pub(super) starts: Vec<Millis>,
-    /// Chains that cannot begin, with the resources that are short and by how much.
-    pub(super) stuck: Vec<Stuck>,
+    /// Whether some step never finds what it needs.
+    pub(super) is_stuck: bool,
 }
 
-/// A chain that cannot begin.
-#[derive(Debug)]
-pub(super) struct Stuck {
-    /// Its place among the chains.
-    pub(super) chain: usize,
-    /// What is short: the resource, what is needed, what is left.
-    pub(super) short: Vec<(Resource, u64, u64)>,
-}
-
-/// Most urgent first: what an earlier apply began, then what has most work behind it.
-type Urgency = (bool, Reverse<u64>, usize);
+/// Most urgent first: what an earlier apply began, then by hint, then what has most work behind it.
+type Urgency = (bool, u64, Reverse<u64>, usize);
 
 struct Run<'a> {
     derived: &'a Derived,
+    hints: Option<&'a [u64]>,
     stocks: Stocks,
     chain_of: Vec<usize>,
     waiting_for: Vec<usize>,
     tail: Vec<u64>,
     starts: Vec<Millis>,
     running: BinaryHeap<Reverse<(u64, usize)>>,
+    /// What may start as far as its reasons go, but not so early.
+    later: BinaryHeap<Reverse<(u64, usize)>>,
     /// What may start now as far as its reasons go, and is to be looked at.
     ready: BTreeSet<Urgency>,
     /// What waits at each stock, and the stocks of which some has come back.
@@ -56,26 +54,33 @@ struct Run<'a> {
     graph: DiGraph<(), ()>,
 }
 
-/// Schedules all steps.
+/// Schedules all steps; `hints` has one for each.
 pub(super) fn schedule(
     derived: &Derived,
     capacities: &[Capacity],
     slot_limits: &BTreeMap<Slot, u64>,
+    hints: Option<&[u64]>,
 ) -> Schedule {
-    let mut run = Run::new(derived, capacities, slot_limits);
+    let mut run = Run::new(derived, capacities, slot_limits, hints);
     run.start_what_can(0);
-    while let Some(Reverse((now, step))) = run.running.pop() {
-        run.end(step);
-        while let Some(Reverse((at, other))) = run.running.peek().copied() {
-            if at != now {
-                break;
-            }
-            run.running.pop();
-            run.end(other);
+    while let Some(now) = run.next_instant() {
+        while let Some(step) = pop_at(&mut run.running, now) {
+            run.end(now, step);
+        }
+        while let Some(step) = pop_at(&mut run.later, now) {
+            run.ready.insert(run.urgency(step));
         }
         run.start_what_can(now);
     }
     run.finish()
+}
+
+/// What is due at this instant.
+fn pop_at(heap: &mut BinaryHeap<Reverse<(u64, usize)>>, now: u64) -> Option<usize> {
+    let due = heap.peek().is_some_and(|Reverse((at, _))| *at <= now);
+    due.then(|| heap.pop())
+        .flatten()
+        .map(|Reverse((_, step))| step)
 }
 
 impl<'a> Run<'a> {
@@ -83,6 +88,7 @@ impl<'a> Run<'a> {
         derived: &'a Derived,
         capacities: &[Capacity],
         slot_limits: &BTreeMap<Slot, u64>,
+        hints: Option<&'a [u64]>,
     ) -> Self {
         let count = derived.steps.len();
         let mut chain_of = vec![0; count];
@@ -97,26 +103,49 @@ impl<'a> Run<'a> {
             .map(|step| graph.neighbors_directed(step, Direction::Incoming).count());
         let mut run = Self {
             derived,
-            stocks: Stocks::new(derived, capacities, slot_limits),
+            hints,
+            stocks: Stocks::new(derived, capacities, slot_limits, hints),
             chain_of,
             waiting_for: waiting_for.collect(),
             tail: tails(derived, &graph),
             starts: vec![Millis::ZERO; count],
             running: BinaryHeap::new(),
+            later: BinaryHeap::new(),
             ready: BTreeSet::new(),
             queues: BTreeMap::new(),
             woken: BTreeSet::new(),
             graph,
         };
         for step in (0..count).filter(|step| derived.steps[*step].after.is_empty()) {
-            run.ready.insert(run.urgency(step));
+            run.reasons_met(0, step);
         }
         run
     }
 
+    fn next_instant(&self) -> Option<u64> {
+        let of = |heap: &BinaryHeap<Reverse<(u64, usize)>>| heap.peek().map(|Reverse((at, _))| *at);
+        of(&self.running).into_iter().chain(of(&self.later)).min()
+    }
+
+    fn hint(&self, step: usize) -> u64 {
+        self.hints
+            .and_then(|hints| hints.get(step))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn reasons_met(&mut self, now: u64, step: usize) {
+        let hint = self.hint(step);
+        if hint > now {
+            self.later.push(Reverse((hint, step)));
+        } else {
+            self.ready.insert(self.urgency(step));
+        }
+    }
+
     fn urgency(&self, step: usize) -> Urgency {
         let begun = self.derived.chains[self.chain_of[step]].is_begun;
-        (!begun, Reverse(self.tail[step]), step)
+        (!begun, self.hint(step), Reverse(self.tail[step]), step)
     }
 
     /// The chain that begins with a step, if one does.
@@ -142,10 +171,14 @@ impl<'a> Run<'a> {
         let mut passed: Vec<(Lack, Urgency)> = Vec::new();
         while let Some(candidate) = self.ready.pop_first() {
             let came_from = from.remove(&candidate);
-            let step = candidate.2;
+            let step = candidate.3;
             let lack = self.stocks.lack(step, self.begins(step));
             match lack {
-                None => self.start(now, step),
+                None => {
+                    for queue in self.start(now, step) {
+                        next(self, queue, &mut from);
+                    }
+                }
                 Some(lack) => passed.push((lack, candidate)),
             }
             if let Some(queue) = came_from
@@ -159,36 +192,31 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn start(&mut self, now: u64, step: usize) {
-        self.stocks.begin(step, self.begins(step));
+    fn start(&mut self, now: u64, step: usize) -> Vec<Lack> {
+        let next = self.stocks.begin(step, self.begins(step));
         self.starts[step] = Millis(now);
         let duration = self.derived.steps[step].forecast.duration.0.max(1);
         self.running.push(Reverse((now + duration, step)));
+        next
     }
 
-    fn end(&mut self, step: usize) {
+    fn end(&mut self, now: u64, step: usize) {
         let chain = self.chain_of[step];
         self.woken.extend(self.stocks.end(step, chain));
         let dependents: Vec<_> = self.graph.neighbors(NodeIndex::new(step)).collect();
         for dependent in dependents.into_iter().map(NodeIndex::index) {
             self.waiting_for[dependent] -= 1;
             if self.waiting_for[dependent] == 0 {
-                self.ready.insert(self.urgency(dependent));
+                self.reasons_met(now, dependent);
             }
         }
     }
 
     fn finish(self) -> Schedule {
-        let queued = self.queues.values().flatten();
-        let mut left: Vec<Urgency> = queued.chain(&self.ready).copied().collect();
-        left.sort_unstable();
-        let stuck = left.iter().map(|(_, _, step)| Stuck {
-            chain: self.chain_of[*step],
-            short: self.stocks.short(&self.derived.steps[*step]),
-        });
+        let is_queued = self.queues.values().any(|queue| !queue.is_empty());
         Schedule {
-            stuck: stuck.collect(),
-            starts: self.starts.clone(),
+            is_stuck: is_queued || self.waiting_for.iter().any(|before| *before > 0),
+            starts: self.starts,
         }
     }
 }

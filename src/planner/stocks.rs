@@ -1,6 +1,6 @@
 //! What is left of everything that steps take or use, by number, so that a schedule compares no names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::derive::Derived;
 use crate::plan::{Capacity, Resource, Slot, Step};
@@ -16,12 +16,14 @@ pub(super) enum Lack {
     Rate(usize),
     /// Enough moves are prepared for the slot of that number.
     Turn(usize),
+    /// Others take of the resource of that number first.
+    Order(usize),
 }
 
 impl Lack {
-    /// Whether everybody who lacks it needs the same of it.
+    /// Whether whoever comes after the first who still lacks it lacks it as well.
     pub(super) fn is_of_units(self) -> bool {
-        matches!(self, Self::Place(_))
+        matches!(self, Self::Place(_) | Self::Order(_))
     }
 }
 
@@ -45,7 +47,6 @@ struct Passage {
 /// What is left at a moment of the schedule. What nothing limits is not in here.
 #[derive(Debug)]
 pub(super) struct Stocks {
-    resources: BTreeMap<Resource, usize>,
     left: Vec<i128>,
     limits: Vec<u64>,
     used: Vec<u64>,
@@ -54,6 +55,8 @@ pub(super) struct Stocks {
     begun: Vec<u64>,
     needs: Vec<Needs>,
     chains: Vec<Passage>,
+    /// For each resource the steps that have yet to take of it, in the order in which they may; `None`: in any.
+    order: Option<Vec<VecDeque<usize>>>,
 }
 
 impl Stocks {
@@ -61,6 +64,7 @@ impl Stocks {
         derived: &Derived,
         capacities: &[Capacity],
         slot_limits: &BTreeMap<Slot, u64>,
+        hints: Option<&[u64]>,
     ) -> Self {
         let resources: BTreeMap<Resource, usize> = capacities
             .iter()
@@ -97,7 +101,9 @@ impl Stocks {
             let most = most.into_iter().filter(|_| own).collect();
             Passage { most, last }
         });
+        let order = hints.map(|hints| in_order(&needs, capacities.len(), hints));
         Self {
+            order,
             left: capacities
                 .iter()
                 .map(|capacity| i128::from(capacity.limit) - i128::from(capacity.used))
@@ -107,7 +113,6 @@ impl Stocks {
             is_rate: slot_limits.keys().map(Slot::is_rate).collect(),
             begun: vec![0; slot_limits.len()],
             chains: chains.collect(),
-            resources,
             needs,
         }
     }
@@ -126,6 +131,14 @@ impl Stocks {
                 Lack::Place(*slot)
             });
         }
+        if let Some(order) = &self.order {
+            let others = |(resource, amount): &&(usize, u64)| {
+                *amount > 0 && order[*resource].front() != Some(&step)
+            };
+            if let Some((resource, _)) = needs.takes.iter().find(others) {
+                return Some(Lack::Order(*resource));
+            }
+        }
         let short = |(resource, amount): &&(usize, u64)| self.left[*resource] < i128::from(*amount);
         if let Some((resource, _)) = needs.takes.iter().find(short) {
             return Some(Lack::Room(*resource));
@@ -136,9 +149,16 @@ impl Stocks {
         Some(Lack::Turn(*slot))
     }
 
-    pub(super) fn begin(&mut self, step: usize, begins: Option<usize>) {
+    /// Takes note of a step's start and tells who may come next because of it.
+    pub(super) fn begin(&mut self, step: usize, begins: Option<usize>) -> Vec<Lack> {
+        let mut next = Vec::new();
         for (resource, amount) in &self.needs[step].takes {
             self.left[*resource] -= i128::from(*amount);
+            let queue = self.order.as_mut().map(|order| &mut order[*resource]);
+            if let Some(queue) = queue.filter(|queue| queue.front() == Some(&step)) {
+                queue.pop_front();
+                next.push(Lack::Order(*resource));
+            }
         }
         for (slot, amount) in &self.needs[step].uses {
             self.used[*slot] += amount;
@@ -146,6 +166,7 @@ impl Stocks {
         for (slot, amount) in begins.iter().flat_map(|chain| &self.chains[*chain].most) {
             self.begun[*slot] += amount;
         }
+        next
     }
 
     /// Takes note of a step's end and tells what came back.
@@ -168,14 +189,20 @@ impl Stocks {
         }
         back
     }
+}
 
-    /// The resources that a step lacks: what is needed, what is left.
-    pub(super) fn short(&self, step: &Step) -> Vec<(Resource, u64, u64)> {
-        let of = |(resource, amount): &(Resource, u64)| {
-            let left = self.left[*self.resources.get(resource)?];
-            let left = u64::try_from(left.max(0)).unwrap_or(u64::MAX);
-            (left < *amount).then(|| (resource.clone(), *amount, left))
-        };
-        step.takes.iter().filter_map(of).collect()
+/// For each resource the steps that take of it, by their hints.
+fn in_order(needs: &[Needs], resources: usize, hints: &[u64]) -> Vec<VecDeque<usize>> {
+    let mut order = vec![Vec::new(); resources];
+    for (step, needs) in needs.iter().enumerate() {
+        for (resource, _) in needs.takes.iter().filter(|(_, amount)| *amount > 0) {
+            order[*resource].push((hints.get(step).copied().unwrap_or(0), step));
+        }
     }
+    let sorted = order.into_iter().map(|mut steps| {
+        steps.sort_unstable();
+        steps.dedup();
+        steps.into_iter().map(|(_, step)| step).collect()
+    });
+    sorted.collect()
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::clean;
 use super::text::word;
-use crate::model::{Bytes, Millis, VmName};
-use crate::plan::{Move, Plan, Step, Why};
+use crate::model::{Bytes, Millis};
+use crate::plan::{Move, Plan, Step, StepId, Why};
 
 /// A step shorter than this by the forecast is shown without its duration.
 const WORTH_TELLING: Millis = Millis(1000);
@@ -24,16 +24,18 @@ impl<'p> Groups<'p> {
             .iter()
             .map(|a_move| (a_move, Vec::new()))
             .collect();
-        let places: BTreeMap<&VmName, usize> = plan
+        let places: BTreeMap<StepId, usize> = plan
             .moves
             .iter()
             .enumerate()
-            .map(|(place, a_move)| (&a_move.vm, place))
+            .flat_map(|(place, a_move)| a_move.steps.iter().map(move |step| (*step, place)))
             .collect();
         let mut shared = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {
             let place = match step.vms.as_slice() {
-                [only] => places.get(only).and_then(|place| vms.get_mut(*place)),
+                [_] => places
+                    .get(&StepId(index))
+                    .and_then(|place| vms.get_mut(*place)),
                 _ => None,
             };
             match place {

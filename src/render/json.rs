@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::observed::Observed;
-use crate::plan::{Plan, PlanHash, Totals};
+use crate::plan::{Drift, Plan, PlanHash, Totals};
 
 /// A plan as `plan --json` and `show --json` print it.
 #[derive(Serialize, JsonSchema)]
@@ -55,6 +55,14 @@ pub fn observed(observed: &Observed) -> serde_json::Result<String> {
     pretty(observed)
 }
 
+/// Drift as one document.
+///
+/// # Errors
+/// As for [`fn@plan`].
+pub fn drift(drift: &Drift) -> serde_json::Result<String> {
+    pretty(drift)
+}
+
 fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
@@ -94,6 +102,12 @@ fn without_links(value: &mut Value) {
 #[must_use]
 pub fn plan_schema() -> Value {
     schema_of::<PlanDocument<'_>>()
+}
+
+/// The schema of [`fn@drift`].
+#[must_use]
+pub fn drift_schema() -> Value {
+    schema_of::<Drift>()
 }
 
 /// The schema of [`fn@observed`].

@@ -7,6 +7,7 @@
 pub mod annotations;
 mod clean;
 pub mod comment;
+pub mod drift;
 pub mod graph;
 mod grouping;
 pub mod html;

@@ -108,7 +108,7 @@ fn volume_taken(case: &Case<'_>) -> Vec<Verdict> {
                 Effect::Blocks,
                 case.to,
                 format!("disk {} would become {at}, but a volume of that name is there", disk.target),
-                format!("rename or remove it after making sure that nothing needs it, e.g. `virsh vol-info {} --pool {}`", at.volume, at.pool),
+                format!("rename or remove it after making sure that nothing needs it, e.g. `virsh vol-info {} --pool {}`", at.volume.in_shell(), at.pool.in_shell()),
             )
         })
     };
@@ -219,7 +219,7 @@ fn local_media(case: &Case<'_>) -> Vec<Verdict> {
             Effect::Blocks,
             case.to,
             format!("drive {} holds {path}, which no pool of {} has", disk.target, case.to),
-            format!("eject it with `virsh change-media {} {} --eject`, or put the file into a pool there", case.name, disk.target),
+            format!("eject it with `virsh change-media {} {} --eject`, or put the file into a pool there", case.name.in_shell(), disk.target.in_shell()),
         ))
     });
     let missing: Vec<&str> = case
@@ -344,7 +344,8 @@ fn chain_deep(case: &Case<'_>) -> Vec<Verdict> {
                 ),
                 format!(
                     "shorten the chain with `virsh blockcommit {} {}`",
-                    case.name, disk.target
+                    case.name.in_shell(),
+                    disk.target.in_shell()
                 ),
             )
         })

@@ -1,7 +1,7 @@
 //! What an interface is connected to at the destination.
 
 use super::case::{Case, Effect, Rule, Verdict, When};
-use crate::model::{HostName, Interface, InterfaceSource};
+use crate::model::{HostName, Interface, InterfaceSource, in_shell};
 use crate::observed;
 
 pub(super) const RULES: &[Rule] = &[
@@ -162,7 +162,10 @@ fn verdict(host: &HostName, interface: &Interface, fault: &NetworkFault) -> Verd
         ),
         NetworkFault::Inactive { name } => (
             format!("interface {mac} needs the network {name}, which is not started on {host}"),
-            format!("start it with `virsh net-start {name}` on {host}"),
+            format!(
+                "start it with `virsh net-start {}` on {host}",
+                in_shell(name)
+            ),
         ),
         NetworkFault::Bound { kind } => (
             format!("interface {mac} is bound to its host (type {kind})"),

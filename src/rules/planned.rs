@@ -164,6 +164,16 @@ pub(super) const RULES: &[Rule] = &[
         ],
     ),
     rule(
+        "detour",
+        "it moves by way of a third host",
+        NOTE,
+        [
+            "Hosts that are full trade VMs only if one VM waits elsewhere in the meantime; on tight hosts that also shortens the whole. It is carried twice.",
+            "Make room on its destination, set `allow_detour: false` at the VM, or limit detours with `--max-detours`.",
+            "Domicile, planning",
+        ],
+    ),
+    rule(
         "reboot-forbidden",
         "the move needs a reboot that is not allowed",
         BLOCKS,

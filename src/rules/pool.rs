@@ -107,7 +107,8 @@ fn pool_inactive(case: &Case<'_>) -> Vec<Verdict> {
                 ),
                 format!(
                     "start it with `virsh pool-start {}` on {}",
-                    at.pool, case.to
+                    at.pool.in_shell(),
+                    case.to
                 ),
             )
         })

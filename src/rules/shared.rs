@@ -138,7 +138,11 @@ fn shared_differs(case: &Case<'_>) -> Vec<Verdict> {
                 "disk {} is said to be on shared storage, and {} does not list it (its pool may not have been refreshed)",
                 disk.target, case.to
             );
-            let remedy = format!("see `virsh pool-refresh {}` on {}", to.pool, case.to);
+            let remedy = format!(
+                "see `virsh pool-refresh {}` on {}",
+                to.pool.in_shell(),
+                case.to
+            );
             return Some(Verdict::new(
                 "shared-differs",
                 Effect::Note,

@@ -107,7 +107,8 @@ fn job_active(case: &Case<'_>) -> Vec<Verdict> {
         format!("{} runs on it on {}", job_in_words(job), case.from),
         format!(
             "wait for its end, or look at `virsh domjobinfo {}` on {}",
-            case.name, case.from
+            case.name.in_shell(),
+            case.from
         ),
     )]
 }
@@ -126,7 +127,7 @@ fn managed_save(case: &Case<'_>) -> Vec<Verdict> {
         ),
         format!(
             "start it to resume the saved state, or drop it with `virsh managedsave-remove {}`",
-            case.name
+            case.name.in_shell()
         ),
     )]
 }
@@ -146,7 +147,7 @@ fn snapshots(case: &Case<'_>) -> Vec<Verdict> {
             format!("it has libvirt snapshots on {} ({list})", case.from),
             format!(
                 "delete them with `virsh snapshot-delete {} NAME`",
-                case.name
+                case.name.in_shell()
             ),
         )
     };
@@ -180,7 +181,7 @@ fn crashed(case: &Case<'_>) -> Vec<Verdict> {
         ),
         format!(
             "look at it, then `virsh destroy {}` or `virsh reset`",
-            case.name
+            case.name.in_shell()
         ),
     )]
 }
@@ -197,7 +198,10 @@ fn asleep(case: &Case<'_>) -> Vec<Verdict> {
         Effect::Blocks,
         case.from,
         format!("its guest sleeps on {} (power management)", case.from),
-        format!("wake it up with `virsh dompmwakeup {}`", case.name),
+        format!(
+            "wake it up with `virsh dompmwakeup {}`",
+            case.name.in_shell()
+        ),
     )]
 }
 
@@ -214,7 +218,7 @@ fn io_error(case: &Case<'_>) -> Vec<Verdict> {
         format!("it is paused on {} because of an I/O error", case.from),
         format!(
             "see `virsh domblkerror {}`, mend it, then `virsh resume`",
-            case.name
+            case.name.in_shell()
         ),
     )]
 }

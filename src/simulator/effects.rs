@@ -1,13 +1,10 @@
 //! Each action on the state: what it demands, what it does while it runs, at its end, and when it breaks off.
 
 use super::migrate::Migration;
-use super::vms::{power, set_complete, turn_off, turn_on};
+use super::vms::{set_complete, turn_off};
 use super::world::{Refusal, World};
-use crate::desired::Driver;
 use crate::hypervisor::Outcome;
-use crate::model::{
-    Bytes, BytesPerSecond, HostName, JobKind, Millis, Noted, RunState, VmName, VolumeRef,
-};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName, VolumeRef};
 use crate::plan::Action;
 
 /// How long things take in simulated time.
@@ -338,7 +335,11 @@ impl World {
     }
 
     /// The actions that are one call and carry nothing.
-    fn finish_call(&mut self, action: &Action, note: &mut Vec<String>) -> Result<(), Refusal> {
+    pub(super) fn finish_call(
+        &mut self,
+        action: &Action,
+        note: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
         match action {
             Action::Mark { host, vm, mark, .. } => self.set_mark(host, vm, Some(mark.clone()))?,
             Action::Unmark { host, vm } => self.set_mark(host, vm, None)?,
@@ -404,85 +405,6 @@ impl World {
                     self.end_job(from, vm, to);
                 }
             }
-        }
-    }
-
-    /// This process dies in the midst of an action. A daemon goes on with what it does by itself, or leaves the hosts
-    /// in one of the states that a broken migration leaves; `variant` chooses among those that libvirt knows.
-    pub(super) fn orphan(&mut self, action: &Action, variant: u64) {
-        if let Action::ShutDown { host, vm, .. } = action
-            && variant.is_multiple_of(2)
-            && self.is_active(host, vm)
-        {
-            // The guest was asked, and follows although nobody waits for it any more.
-            let _ = self.shut_down(host, vm);
-        }
-        if let Action::CreateVolume { spec } = action
-            && variant.is_multiple_of(2)
-        {
-            // The daemon has made it, and nobody was there to note it.
-            self.create_noted(spec, Noted::Claimed);
-        }
-        let Some(migration) = migration_of(action) else {
-            self.break_off(action, false);
-            return;
-        };
-        let Migration {
-            vm,
-            from,
-            to,
-            options,
-            live,
-        } = migration;
-        let goes_on = options.driver != Driver::Managed;
-        match (live, variant % 4) {
-            (true, 0) if goes_on => {
-                let mut shell = self.vm(from, vm).cloned();
-                if let Ok(shell) = &mut shell {
-                    shell.persistent = false;
-                    shell.power = power(RunState::Paused, "migration");
-                    if let Some(detail) = &mut shell.detail {
-                        detail.job = Some(JobKind::MigrationIn);
-                    }
-                }
-                if let (Ok(shell), Some(state)) = (shell, self.hosts.get_mut(to)) {
-                    state.vms.insert(vm.clone(), shell);
-                    self.adrift.insert(vm.clone(), action.clone());
-                }
-            }
-            // The source stands still, and the destination never came to life.
-            (true, 1) => {
-                self.break_off(action, false);
-                if let Ok(source) = self.vm_mut(from, vm) {
-                    source.power = power(RunState::Paused, "migration");
-                }
-            }
-            // The destination runs, and the source was not told to forget it.
-            (true, 2) => {
-                let source = self.vm(from, vm).cloned();
-                if self.finish_migration(migration).is_ok()
-                    && let (Ok(mut source), Some(state)) = (source, self.hosts.get_mut(from))
-                {
-                    turn_off(&mut source, "migrated");
-                    state.vms.insert(vm.clone(), source);
-                }
-            }
-            // It was started paused for the migration and stays so.
-            (false, 0) => {
-                self.break_off(action, false);
-                if let Ok(source) = self.vm_mut(from, vm) {
-                    turn_on(source, RunState::Paused, "starting up");
-                }
-            }
-            // It has arrived paused and was not ended there.
-            (false, 1) => {
-                if self.finish_migration(migration).is_ok()
-                    && let Ok(arrived) = self.vm_mut(to, vm)
-                {
-                    turn_on(arrived, RunState::Paused, "user");
-                }
-            }
-            _ => self.break_off(action, false),
         }
     }
 }

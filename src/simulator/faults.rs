@@ -1,5 +1,6 @@
 //! Faults from a seed. Which fault strikes an action depends on the seed, the action's words and how often it was
-//! tried, and on nothing else: neither threads nor the order of calls change it.
+//! tried, and on nothing else: neither threads nor the order of calls change it. `FAULTS.md` beside this file says what
+//! each does, and which tests on real hosts show the same.
 
 use sha2::{Digest, Sha256};
 
@@ -20,8 +21,21 @@ pub(super) enum Fault {
     Fails(Moment),
     /// This process dies. Midway leaves the hosts in one of several states, which the number chooses.
     Dies(Moment, u64),
-    /// One of its hosts does not answer from now on; the number chooses which.
-    HostGone(u64),
+    /// One of its hosts does not answer this process from now on: from before it begins, or while it runs. The number
+    /// chooses which, and what its daemon goes on with.
+    HostGone(Moment, u64),
+    /// The daemon of one of its hosts restarts while it runs; the number chooses which and what it leaves.
+    DaemonRestarts(u64),
+    /// The machine of one of its hosts loses power while it runs; the number chooses which, and whether it is up again
+    /// at once or answers only later.
+    HostCrashes(u64),
+    /// The link between its two hosts is cut while it runs, and stays so.
+    LinkCut,
+    /// The storage that it writes to is filled by somebody else while it runs.
+    StorageFills,
+    /// It does not return until nobody waits for it any more; the number chooses whether it has no effect, or had it
+    /// before, or has it after that.
+    Hangs(u64),
 }
 
 /// Which faults strike, and how often. Each seed switches some kinds off altogether, since faults that strike
@@ -43,9 +57,15 @@ enum Kind {
     DiesMidway,
     DiesAfter,
     HostGone,
+    HostGoneMidway,
+    DaemonRestarts,
+    HostCrashes,
+    LinkCut,
+    StorageFills,
+    Hangs,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 13] = [
     Kind::FailsBefore,
     Kind::FailsMidway,
     Kind::FailsAfter,
@@ -53,6 +73,12 @@ const KINDS: [Kind; 7] = [
     Kind::DiesMidway,
     Kind::DiesAfter,
     Kind::HostGone,
+    Kind::HostGoneMidway,
+    Kind::DaemonRestarts,
+    Kind::HostCrashes,
+    Kind::LinkCut,
+    Kind::StorageFills,
+    Kind::Hangs,
 ];
 
 impl Faults {
@@ -98,7 +124,13 @@ impl Faults {
             Kind::DiesBefore => Fault::Dies(Moment::Before, detail),
             Kind::DiesMidway => Fault::Dies(Moment::Midway, detail),
             Kind::DiesAfter => Fault::Dies(Moment::After, detail),
-            Kind::HostGone => Fault::HostGone(detail),
+            Kind::HostGone => Fault::HostGone(Moment::Before, detail),
+            Kind::HostGoneMidway => Fault::HostGone(Moment::Midway, detail),
+            Kind::DaemonRestarts => Fault::DaemonRestarts(detail),
+            Kind::HostCrashes => Fault::HostCrashes(detail),
+            Kind::LinkCut => Fault::LinkCut,
+            Kind::StorageFills => Fault::StorageFills,
+            Kind::Hangs => Fault::Hangs(detail),
         })
     }
 }
@@ -149,6 +181,14 @@ mod tests {
         for kind in KINDS {
             let on = (0..100).filter(|seed| Faults::from_seed(*seed).kinds.contains(&kind));
             assert!((20..80).contains(&on.count()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_each_does_is_written_down() {
+        let table = include_str!("FAULTS.md");
+        for kind in KINDS {
+            assert!(table.contains(&format!("`{kind:?}`")), "{kind:?}");
         }
     }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::clock::{Clock, Presence};
-use super::effects::{Cost, Timing, hosts_of, vm_of};
-use super::faults::{Fault, Faults, Moment, index};
+use super::effects::{Cost, Timing};
+use super::faults::{Fault, Faults, Moment};
 use super::invariants::{Breach, Invariants};
 use super::reading;
+use super::state::{Epochs, State};
+use super::strikes::{Broken, OVERDUE};
 use super::world::World;
 use crate::hypervisor::{Cancel, Hypervisor, ObserveRequest, Outcome, Progress, StepError, Watch};
-use crate::lock::HeldLock;
 use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName, VolumeRef};
 use crate::observed::{Observed, Reading};
 use crate::plan::Action;
@@ -23,33 +24,6 @@ pub struct Simulator {
     /// When the reading was taken, in milliseconds since 1970.
     taken_at: u64,
     state: Mutex<State>,
-}
-
-/// The lock on each machine, by its UUID, or its name where it has none.
-pub(super) type HostLocks = BTreeMap<String, KeptLock>;
-
-/// A lock, and whether somebody has claimed it.
-#[derive(Debug)]
-pub(super) struct KeptLock {
-    pub(super) lock: HeldLock,
-    pub(super) is_claimed: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) world: World,
-    invariants: Invariants,
-    breaches: BTreeSet<Breach>,
-    pub(super) faults: Faults,
-    pub(super) attempts: BTreeMap<String, u32>,
-    pub(super) struck: Vec<String>,
-    /// Whether the process that uses the hosts has died.
-    pub(super) dead: bool,
-    /// Hosts that do not answer.
-    pub(super) gone: BTreeSet<HostName>,
-    pub(super) locks: HostLocks,
-    /// VMs that an action has named.
-    named: BTreeSet<VmName>,
 }
 
 impl Simulator {
@@ -74,23 +48,11 @@ impl Simulator {
         let taken_at = observed.taken_at;
         let world = World::new(observed, shared);
         let everything = world.each_vm().map(|(_, name, _)| name.clone()).collect();
-        let invariants = Invariants::new(&world, everything);
         Self {
             clock: Clock::default(),
             timing: Timing::default(),
             taken_at,
-            state: Mutex::new(State {
-                world,
-                invariants,
-                breaches: BTreeSet::new(),
-                faults: Faults::none(),
-                attempts: BTreeMap::new(),
-                struck: Vec::new(),
-                dead: false,
-                gone: BTreeSet::new(),
-                locks: HostLocks::new(),
-                named: BTreeSet::new(),
-            }),
+            state: Mutex::new(State::new(world, everything)),
         }
     }
 
@@ -135,8 +97,14 @@ impl Simulator {
     pub fn heal(&self) {
         let mut state = self.state();
         state.faults = Faults::none();
+        state.recover();
+    }
+
+    /// Another process uses the hosts; whatever else is wrong stays so.
+    pub fn revive(&self) {
+        let mut state = self.state();
         state.dead = false;
-        state.gone.clear();
+        state.catch_up();
     }
 
     /// The whole state as a reading, hosts that do not answer included.
@@ -167,6 +135,17 @@ impl Simulator {
         names.into_iter().collect()
     }
 
+    /// VMs that are off because their host lost power, and that nobody has started since.
+    #[must_use]
+    pub fn crashed(&self) -> BTreeSet<VmName> {
+        let state = self.state();
+        let crashed = state
+            .world
+            .each_vm()
+            .filter(|(_, _, vm)| state.world.crashed.contains(&vm.uuid));
+        crashed.map(|(_, name, _)| name.clone()).collect()
+    }
+
     /// Whether the process that uses the hosts has died by a fault.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -188,7 +167,7 @@ impl Simulator {
         &self,
         presence: &Presence<'_>,
         action: &Action,
-        cost: Cost,
+        (cost, since): (Cost, &Epochs),
         watch: &dyn Watch,
     ) -> Result<(), Stop> {
         let slice = self.clock.slice(cost.duration);
@@ -197,9 +176,8 @@ impl Simulator {
             let part = slice.min(left);
             presence.wait(part);
             left = Millis(left.0 - part.0);
-            if let Err(why) = self.state().check_answers(action) {
-                return Err(Stop::Silence(why));
-            }
+            let goes_on = self.state().check_goes_on(action, since);
+            goes_on.map_err(Stop::Broken)?;
             if left > Millis::ZERO && watch.cancel() == Cancel::Now {
                 return Err(Stop::Cancelled);
             }
@@ -214,7 +192,7 @@ impl Simulator {
 /// What stops an action while its time passes.
 enum Stop {
     Cancelled,
-    Silence(String),
+    Broken(Broken),
 }
 
 fn progress(cost: Cost, left: Millis) -> Progress {
@@ -227,97 +205,6 @@ fn progress(cost: Cost, left: Millis) -> Progress {
         done: Bytes(part(cost.bytes.0, spent, cost.duration.0)),
         total: cost.bytes,
         rate: Some(BytesPerSecond(part(cost.bytes.0, 1000, cost.duration.0))),
-    }
-}
-
-impl State {
-    /// Whether the hosts of an action answer this process.
-    fn check_answers(&self, action: &Action) -> Result<(), String> {
-        if self.dead {
-            return Err("this process has died".to_owned());
-        }
-        let silent = |host: &&&HostName| {
-            self.gone.contains(**host) || self.world.closed.contains_key(**host)
-        };
-        match hosts_of(action).iter().find(silent) {
-            Some(host) => Err(format!("{host} does not answer")),
-            None => Ok(()),
-        }
-    }
-
-    /// The fault that strikes this call.
-    fn strike(&mut self, action: &Action) -> Option<Fault> {
-        let attempt = self.attempts.entry(action.to_string()).or_insert(0);
-        *attempt += 1;
-        let fault = self.faults.strike(action, *attempt)?;
-        self.struck.push(format!("{action}: {fault:?}"));
-        match fault {
-            Fault::Dies(Moment::Before, _) => self.dead = true,
-            Fault::HostGone(which) => {
-                let hosts = hosts_of(action);
-                if !hosts.is_empty() {
-                    self.gone.insert(hosts[index(which, hosts.len())].clone());
-                }
-            }
-            Fault::Fails(_) | Fault::Dies(..) => {}
-        }
-        Some(fault)
-    }
-
-    fn begin(&mut self, action: &Action, timing: &Timing) -> Result<Cost, String> {
-        self.check_answers(action)?;
-        self.world.check(action)?;
-        if let Some(vm) = vm_of(action) {
-            self.named.insert(vm.clone());
-        }
-        let cost = self.world.cost(action, timing);
-        self.world.begin(action)?;
-        self.judge();
-        Ok(cost)
-    }
-
-    fn finish(
-        &mut self,
-        action: &Action,
-        timing: &Timing,
-        notes: &mut Vec<String>,
-    ) -> Result<Outcome, String> {
-        // Whatever was copied while a guest ran is history by now.
-        let named = self.named.clone();
-        self.world.guests_write(&named);
-        let result = self.world.finish(action, timing, notes);
-        if let (
-            Ok(_),
-            Action::CreateVolume { spec }
-            | Action::CopyVolume { spec, .. }
-            | Action::CompactVolume { spec, .. },
-        ) = (&result, action)
-        {
-            let place = self.world.place_at(&spec.at);
-            self.invariants.made(place);
-        }
-        if result.is_err() {
-            self.world.break_off(action, true);
-        }
-        self.judge();
-        result
-    }
-
-    fn break_off(&mut self, action: &Action, stop: impl FnOnce(&mut World)) {
-        if let Action::CreateVolume { spec }
-        | Action::CopyVolume { spec, .. }
-        | Action::CompactVolume { spec, .. } = action
-        {
-            let place = self.world.place_at(&spec.at);
-            self.invariants.made(place);
-        }
-        stop(&mut self.world);
-        self.judge();
-    }
-
-    fn judge(&mut self) {
-        let breaches = self.invariants.check(&self.world);
-        self.breaches.extend(breaches);
     }
 }
 
@@ -353,50 +240,36 @@ impl Hypervisor for Simulator {
     fn perform(&self, action: &Action, watch: &dyn Watch) -> Result<Outcome, StepError> {
         let failed = |why: String| StepError::new(action.to_string(), why);
         let presence = self.clock.enter(action.to_string());
-        let (cost, fault) = {
+        let (cost, since, fault) = {
             let mut state = self.state();
+            state.catch_up();
             state.check_answers(action).map_err(failed)?;
             let fault = state.strike(action);
             if fault == Some(Fault::Fails(Moment::Before)) {
                 return Err(failed("refused by the simulation's faults".to_owned()));
             }
-            (state.begin(action, &self.timing).map_err(failed)?, fault)
+            let cost = state.begin(action, &self.timing).map_err(failed)?;
+            (cost, state.epochs(action), fault)
         };
-        let spent = self.spend(&presence, action, cost, watch);
+        let mut spent = self.spend(&presence, action, (cost, &since), watch);
+        if let (Ok(()), Some(Fault::Hangs(_))) = (&spent, fault) {
+            presence.wait(OVERDUE);
+            spent = self
+                .state()
+                .check_goes_on(action, &since)
+                .map_err(Stop::Broken);
+        }
         let mut state = self.state();
-        match (spent, fault) {
-            (Err(Stop::Cancelled), _) => {
+        let broken = match spent {
+            Ok(()) => fault.and_then(|fault| state.strike_midway(action, fault)),
+            Err(Stop::Cancelled) => {
                 state.break_off(action, |world| world.break_off(action, true));
                 return Err(StepError::cancelled(action.to_string()));
             }
-            (Err(Stop::Silence(why)), _) => {
-                let dead = state.dead;
-                let variant = u64::from(
-                    state
-                        .attempts
-                        .get(&action.to_string())
-                        .copied()
-                        .unwrap_or(0),
-                );
-                state.break_off(action, |world| {
-                    if dead {
-                        world.orphan(action, variant);
-                    } else {
-                        world.break_off(action, false);
-                    }
-                });
-                return Err(failed(why));
-            }
-            (Ok(()), Some(Fault::Fails(Moment::Midway))) => {
-                state.break_off(action, |world| world.break_off(action, false));
-                return Err(failed("broken off by the simulation's faults".to_owned()));
-            }
-            (Ok(()), Some(Fault::Dies(Moment::Midway, variant))) => {
-                state.dead = true;
-                state.break_off(action, |world| world.orphan(action, variant));
-                return Err(failed("this process has died".to_owned()));
-            }
-            _ => {}
+            Err(Stop::Broken(broken)) => Some(state.fall(action, &broken)),
+        };
+        if let Some(why) = broken {
+            return Err(failed(why));
         }
         let mut notes = Vec::new();
         let result = state
@@ -410,7 +283,9 @@ impl Hypervisor for Simulator {
             watch.note(text);
         }
         match fault {
-            Some(Fault::Fails(Moment::After)) => Err(failed("its answer was lost".to_owned())),
+            Some(Fault::Fails(Moment::After) | Fault::Hangs(_)) => {
+                Err(failed("its answer was lost".to_owned()))
+            }
             Some(Fault::Dies(..)) => Err(failed("this process has died".to_owned())),
             _ => result,
         }

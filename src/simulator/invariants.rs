@@ -49,6 +49,16 @@ pub enum Breach {
         /// The disk.
         disk: DiskTarget,
     },
+    /// A definition names a volume that is not there any more.
+    #[error("{vm} on {host} has a disk {disk}, whose volume or one below it is gone")]
+    Dangling {
+        /// The VM.
+        vm: VmName,
+        /// On which host.
+        host: HostName,
+        /// The disk.
+        disk: DiskTarget,
+    },
     /// Something that nobody named was changed.
     #[error("{what} was touched, and nobody named it")]
     Touched {
@@ -72,6 +82,8 @@ pub(super) struct Invariants {
     twice: BTreeSet<String>,
     /// Disks that could be read at the start.
     disks: BTreeMap<DiskKey, VmName>,
+    /// Disks whose volume was missing at the start.
+    dangling: BTreeSet<DiskKey>,
     /// VMs that may be touched.
     managed: BTreeSet<VmName>,
     /// Volumes that may be removed.
@@ -97,9 +109,11 @@ impl Invariants {
                 .collect(),
             disks: disks.collect(),
             vms,
+            dangling: BTreeSet::new(),
             removable: BTreeSet::new(),
             managed,
         };
+        invariants.dangling = invariants.missing(world).into_keys().collect();
         invariants.removable = invariants.own_volumes(world);
         invariants
     }
@@ -140,11 +154,26 @@ impl Invariants {
         self.removable.insert(place);
     }
 
+    /// Takes note that something other than an apply has changed the VMs of a host, which nobody may touch.
+    pub(super) fn excuse(&mut self, world: &World, host: &HostName) {
+        let (Some(before), Some(now)) = (self.before.get_mut(host), world.hosts.get(host)) else {
+            return;
+        };
+        for (name, vm) in &mut before.vms {
+            if let Some(now) = now.vms.get(name) {
+                vm.clone_from(now);
+            }
+        }
+    }
+
     /// What is broken now.
     pub(super) fn check(&self, world: &World) -> BTreeSet<Breach> {
         let mut breaches = BTreeSet::new();
         self.check_activity(world, &mut breaches);
         self.check_disks(world, &mut breaches);
+        let missing = self.missing(world).into_iter();
+        let dangling = missing.map(|((_, disk), (vm, host))| Breach::Dangling { vm, host, disk });
+        breaches.extend(dangling);
         self.check_untouched(world, &mut breaches);
         breaches
     }
@@ -165,6 +194,7 @@ impl Invariants {
             } else if *was_active
                 && !anywhere.contains(uuid.as_str())
                 && !world.stopped.contains(uuid)
+                && !world.crashed.contains(uuid)
             {
                 breaches.insert(Breach::ActiveNowhere { vm });
             }
@@ -208,6 +238,32 @@ impl Invariants {
                 }
             }
         }
+    }
+
+    /// Disks of which a volume that their definition names is in no pool, with where they are.
+    fn missing(&self, world: &World) -> BTreeMap<DiskKey, (VmName, HostName)> {
+        let is_gone = |host: &HostName, path: &str| {
+            let pools = world.hosts.get(host).into_iter();
+            let mut own = pools
+                .flat_map(|state| state.pools.values())
+                .filter_map(|pool| {
+                    let file = path.strip_prefix(&pool.path)?.strip_prefix('/')?;
+                    Some((pool, file))
+                });
+            own.any(|(pool, file)| !pool.volumes.contains_key(file))
+        };
+        let mut missing = BTreeMap::new();
+        for (host, name, vm) in world.each_vm() {
+            for disk in vm.detail.iter().flat_map(|detail| &detail.disks) {
+                let below = disk.backing.iter().map(|layer| layer.path.as_str());
+                let mut paths = disk.path.as_deref().into_iter().chain(below);
+                let key = (vm.uuid.clone(), disk.target.clone());
+                if paths.any(|path| is_gone(host, path)) && !self.dangling.contains(&key) {
+                    missing.insert(key, (name.clone(), host.clone()));
+                }
+            }
+        }
+        missing
     }
 
     fn check_untouched(&self, world: &World, breaches: &mut BTreeSet<Breach>) {

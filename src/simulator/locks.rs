@@ -3,16 +3,15 @@
 use uuid::Uuid;
 
 use super::faults::{Fault, Moment};
-use super::hosts::{HostLocks, KeptLock, Simulator, State};
+use super::hosts::Simulator;
+use super::state::{HostLocks, KeptLock, machine};
 use crate::lock::{HeldLock, Kept, LockRecord, Locking};
 use crate::model::HostName;
 
 impl Simulator {
     /// The host's daemon starts anew: what it kept in memory alone is gone.
     pub fn restart_daemon(&self, host: &HostName) {
-        let mut state = self.state();
-        let machine = machine(&state, host);
-        state.locks.remove(&machine);
+        self.state().restart(host);
     }
 
     /// From now on this host does not answer, until [`Self::heal`].
@@ -50,16 +49,22 @@ impl Simulator {
                 state.dead = true;
                 return Err("this process has died".to_owned());
             }
-            Some(Fault::HostGone(_)) => {
+            Some(Fault::HostGone(..)) => {
                 state.gone.insert(host.clone());
                 return Err(format!("{host} does not answer"));
+            }
+            Some(Fault::DaemonRestarts(_)) => {
+                state.restart(host);
+                return Err(format!(
+                    "the connection to {host} is lost: its daemon restarts"
+                ));
             }
             _ => {}
         }
         let machine = machine(&state, host);
         let result = act(&mut state.locks, machine);
         match fault {
-            Some(Fault::Fails(_)) => Err("its answer was lost".to_owned()),
+            Some(Fault::Fails(_) | Fault::Hangs(_)) => Err("its answer was lost".to_owned()),
             Some(Fault::Dies(..)) => {
                 state.dead = true;
                 Err("this process has died".to_owned())
@@ -67,12 +72,6 @@ impl Simulator {
             _ => Ok(result),
         }
     }
-}
-
-fn machine(state: &State, host: &HostName) -> String {
-    let uuid = state.world.hosts.get(host).map(|host| host.uuid.clone());
-    uuid.filter(|uuid| !uuid.is_empty())
-        .unwrap_or_else(|| host.to_string())
 }
 
 impl Locking for Simulator {

@@ -356,6 +356,8 @@ impl World {
     ) -> Result<(), Refusal> {
         let path = self.disk_path(host, vm, target)?;
         self.detail_mut(host, vm)?.job = Some(JobKind::Block);
+        self.mirrors
+            .insert((host.clone(), vm.clone()), new_path.to_owned());
         self.fill(host, &path, host, new_path, shallow);
         Ok(())
     }

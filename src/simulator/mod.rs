@@ -10,9 +10,10 @@
 //! - **Time is a number.** Transfers take bytes divided by bandwidth, every other call a fixed time, and nobody waits
 //!   unless a pace is set. Steps on several threads share one clock and go on in an order that does not depend on how
 //!   threads are scheduled: the same plan and faults give the same events, at any number of steps at once.
-//! - **Faults come from a seed** and may strike before, amid or after an action: it fails, the process dies, or a
-//!   host falls silent. A migration whose process dies goes on in its daemon or leaves one of the states that libvirt
-//!   leaves.
+//! - **Faults come from a seed** and may strike before, amid or after an action: it fails, it hangs until nobody waits
+//!   for it (and may have its effect after that), the process dies, a host falls silent, its daemon restarts or its
+//!   machine loses power, the link between two hosts is cut, storage is filled. A migration that nobody drives any more
+//!   goes on in its daemon or leaves one of the states that libvirt leaves.
 
 mod clock;
 mod effects;
@@ -23,6 +24,9 @@ mod invariants;
 mod locks;
 mod migrate;
 mod reading;
+mod state;
+mod strikes;
+mod trouble;
 mod vms;
 mod volumes;
 mod world;

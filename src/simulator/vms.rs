@@ -225,6 +225,7 @@ impl World {
         turn_on(found, RunState::Running, reason);
         let uuid = found.uuid.clone();
         self.stopped.remove(&uuid);
+        self.crashed.remove(&uuid);
         Ok(())
     }
 

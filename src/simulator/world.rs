@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::{Image, Images, Place, View};
-use crate::model::{Bytes, HostName, PoolName, VmName, VolumeName, VolumeRef};
+use crate::model::{Bytes, HostName, JobKind, PoolName, VmName, VolumeName, VolumeRef};
 use crate::observed::{Disk, Host, Observed, Pool, Reading, Vm, VmDetail, Volume};
 use crate::plan::Action;
 
@@ -28,6 +28,14 @@ pub(super) struct World {
     pub(super) adrift: BTreeMap<VmName, Action>,
     /// UUIDs of VMs that are off because they were shut down here.
     pub(super) stopped: BTreeSet<String>,
+    /// UUIDs of VMs that are off because their host lost power.
+    pub(super) crashed: BTreeSet<String>,
+    /// Calls that nobody waits for any more and that will still have their effect.
+    pub(super) late: Vec<Action>,
+    /// Paths to which a copy of a running VM's disk goes, while its job is there.
+    pub(super) mirrors: BTreeMap<(HostName, VmName), String>,
+    /// The room that somebody else has taken in pools.
+    pub(super) filled: BTreeMap<(HostName, PoolName), Bytes>,
 }
 
 impl World {
@@ -52,6 +60,10 @@ impl World {
             reserved: BTreeMap::new(),
             adrift: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            crashed: BTreeSet::new(),
+            late: Vec::new(),
+            mirrors: BTreeMap::new(),
+            filled: BTreeMap::new(),
         };
         world.fill_images();
         world
@@ -395,7 +407,11 @@ impl World {
 
     /// Who uses a volume as a disk or below one, on any host that sees its storage.
     pub(super) fn users(&self, place: &Place) -> Vec<(HostName, VmName)> {
-        let mut users = Vec::new();
+        let copied = self.mirrors.iter().filter(|((host, vm), path)| {
+            let job = self.detail(host, vm).ok().and_then(|detail| detail.job);
+            job == Some(JobKind::Block) && self.place_of(host, path).as_ref() == Some(place)
+        });
+        let mut users: Vec<_> = copied.map(|(user, _)| user.clone()).collect();
         for (host, name, vm) in self.each_vm() {
             let disks = vm.detail.iter().flat_map(|detail| &detail.disks);
             let is_on = |disk: &Disk| {

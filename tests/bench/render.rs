@@ -16,7 +16,7 @@ use domicile::plan::{
     Action, Carry, Change, DefinitionChange, Dependency, Difference, DiskPlacement, Finding,
     Forecast, Move, MoveKind, Plan, Severity, Step, StepId, VolumeSpec, Why,
 };
-use domicile::render::{Style, comment, graph, json, stream, text};
+use domicile::render::{Style, comment, graph, html, json, stream, text};
 
 const MOVES: usize = 10_000;
 const HOSTS: usize = 50;
@@ -53,6 +53,7 @@ fn a_move(number: usize) -> Move {
             MoveKind::Live
         },
         reason: "nothing speaks against it".into(),
+        detour: None,
         reboots,
         memory: Bytes::from_mib(2048),
         disks: vec![DiskPlacement {
@@ -193,6 +194,8 @@ fn main() {
     measure("markdown", || comment::plan(&plan, &about));
     measure("json", || json::plan(&plan).unwrap());
     measure("mermaid", || graph::mermaid(&plan));
+    measure("html", || html::plan(&plan, &html::About::default()));
+    measure("line", || text::totals(&plan));
     measure("dot", || graph::dot(&plan));
     measure("announcement of an apply", || {
         stream::announce(&plan, "0.1.0", "").unwrap().join("\n")

@@ -4,6 +4,7 @@ mod annotations;
 mod apply;
 mod bug;
 mod documents;
+mod drift;
 mod expect;
 mod formats;
 mod import;

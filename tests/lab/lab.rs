@@ -202,6 +202,16 @@ impl Lab {
         command
     }
 
+    /// A script that runs `domicile` where the operator sits, for whoever calls it by its name.
+    pub(crate) fn wrapper(&self) -> String {
+        format!(
+            "#!/bin/bash\nPATH=$PATH:/usr/sbin:/sbin exec {} hub {} {} \"$@\"\n",
+            script().display(),
+            self.state().display(),
+            env!("CARGO_BIN_EXE_domicile"),
+        )
+    }
+
     /// Runs `domicile` where the operator sits.
     pub(crate) fn domicile(&self, args: &[&str]) -> Output {
         run(&mut self.domicile_command(args))

@@ -21,6 +21,7 @@ mod lab;
 mod live;
 mod locks;
 mod mapping;
+mod pull_request;
 #[path = "../definition/random.rs"]
 mod random;
 mod refusals;

@@ -10,7 +10,8 @@ use domicile::planner::plan;
 use proptest::prelude::*;
 
 use crate::planner::fleet::{Fleet, host_name, pool_name};
-use crate::support::{build, sketches};
+use crate::support::build;
+use crate::support::sketch::sketches;
 
 fn uris(observed: &Observed) -> BTreeMap<HostName, String> {
     let names = observed.hosts.keys().enumerate();

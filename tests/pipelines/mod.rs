@@ -201,6 +201,29 @@ fn a_plan_that_fails_is_told_in_the_comment_and_fails_the_job() {
 }
 
 #[test]
+fn what_changed_since_the_last_apply_fails_the_drift_job_with_a_code_of_its_own() {
+    for forge in Forge::all() {
+        ends(&forge.run("plan", ""), 0, &forge);
+        ends(&forge.run("apply", "--simulate"), 0, &forge);
+        // The hosts in memory are gone; on real ones this is how they were left.
+        let left = fs::read_to_string(forge.at().join("state.json")).expect("a state");
+        forge.write("observed.json", &left);
+        ends(&forge.run("drift", ""), 0, &forge);
+
+        let mut now: Value = serde_json::from_str(&left).expect("JSON");
+        let vms = &mut now["hosts"]["kvm2"]["reached"]["vms"];
+        let web = vms["web-1"].take();
+        vms.as_object_mut().expect("VMs").remove("web-1");
+        now["hosts"]["kvm1"]["reached"]["vms"]["web-1"] = web;
+        forge.write("observed.json", &now.to_string());
+        let drifted = forge.run("drift", "");
+        ends(&drifted, 10, &forge);
+        let told = "web-1 is on kvm1 instead of kvm2 (the next apply undoes it)";
+        assert!(drifted.text.contains(told), "{}", drifted.text);
+    }
+}
+
+#[test]
 fn drift_fails_the_job() {
     for forge in Forge::all() {
         ends(&forge.run("drift", ""), 2, &forge);

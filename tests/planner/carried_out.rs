@@ -12,7 +12,7 @@ use domicile::simulator::Simulator;
 use super::fleet::{Fleet, pool_name};
 
 /// Applies the plan and gives what happened; the wanted state must be reached.
-fn carry_out(mut fleet: Fleet) -> (Plan, Vec<Event>) {
+pub(crate) fn carry_out(mut fleet: Fleet) -> (Plan, Vec<Event>) {
     let plan = fleet.plan();
     assert!(!plan.is_blocked(), "{:?}", plan.findings);
     let simulator = Simulator::new(fleet.observed.clone());

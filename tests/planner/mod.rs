@@ -8,6 +8,7 @@
 mod asking;
 mod carried_out;
 mod compact;
+mod detours;
 pub(crate) mod fleet;
 mod limits;
 mod moves;

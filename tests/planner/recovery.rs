@@ -103,12 +103,44 @@ fn a_move_that_did_not_arrive_is_cleaned_up_and_made_again() {
         acts(&plan),
         [
             "delete volume kvm2:default/web.qcow2",
-            "remove the mark of web on kvm1",
             "mark web on kvm1",
             "create volume kvm2:default/web.qcow2",
             "migrate web live from kvm1 to kvm2",
             "delete volume kvm1:default/web.qcow2",
             "remove the mark of web on kvm2",
+        ]
+    );
+}
+
+/// A run that dies after the old mark is gone and before the new one is written would leave a VM of which nobody knows
+/// that it has to run.
+#[test]
+fn a_vm_that_we_shut_down_is_at_no_moment_without_a_mark_before_it_runs_again() {
+    let plan = interrupted(&[("kvm1", power(RunState::ShutOff, "shutdown"))]).plan();
+    let acts = acts(&plan);
+    let place = |wanted: &str| acts.iter().position(|act| act.starts_with(wanted));
+    assert!(place("mark web") < place("start web"), "{acts:?}");
+    assert!(place("start web") < place("remove the mark"), "{acts:?}");
+}
+
+/// After the mark nobody would know of it, and a later move of another clone would take it for whole.
+#[test]
+fn a_base_that_may_be_half_written_goes_before_the_mark_that_names_it() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    let base = VolumeName::new("golden.qcow2").unwrap();
+    let pool = fleet.host("kvm2").pools.get_mut("default").unwrap();
+    let half = pool.volumes["web.qcow2"].clone();
+    pool.volumes.insert(base.clone(), half);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    let mark = here.detail.as_mut().unwrap().mark.as_mut().unwrap();
+    mark.created_bases = vec![(pool_name("default"), base)];
+    fleet.wants("web", "kvm1");
+    assert_eq!(
+        acts(&fleet.plan()),
+        [
+            "delete volume kvm2:default/web.qcow2",
+            "delete volume kvm2:default/golden.qcow2",
+            "remove the mark of web on kvm1",
         ]
     );
 }
@@ -136,7 +168,7 @@ fn a_compacted_copy_that_was_never_carried_goes_before_the_move_is_made_again() 
         [
             "delete volume kvm2:default/web.qcow2",
             "delete volume kvm1:default/web.qcow2.compact",
-            "remove the mark of web on kvm1",
+            "mark web on kvm1",
         ]
     );
 }

@@ -105,6 +105,7 @@ fn changes() -> Vec<Change> {
 
 fn web() -> Move {
     Move {
+        detour: None,
         vm: vm("web-1"),
         kind: MoveKind::Live,
         reason: "it runs and nothing speaks against it".into(),
@@ -171,6 +172,7 @@ fn definition(path: &str) -> String {
 
 fn db() -> Move {
     Move {
+        detour: None,
         vm: vm("db-1"),
         kind: MoveKind::Cold,
         reason: "cpu-mode: host-passthrough does not run on another CPU (kvm2: EPYC-Milan, kvm3: EPYC-Rome)".into(),

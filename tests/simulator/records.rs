@@ -171,3 +171,16 @@ fn a_reading_is_as_close_as_it_was_asked_for() {
     ));
     assert_eq!(observed.hosts.len(), 1);
 }
+
+#[test]
+fn every_lab_test_that_the_table_of_faults_names_is_there() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(top.join("src/simulator/FAULTS.md")).unwrap();
+    let words = table.split('`').filter_map(|word| word.split_once("::"));
+    let named: Vec<_> = words.filter(|(module, _)| *module != "module").collect();
+    assert!(named.len() >= 8, "{named:?}");
+    for (module, test) in named {
+        let source = std::fs::read_to_string(top.join(format!("tests/lab/{module}.rs"))).unwrap();
+        assert!(source.contains(&format!("fn {test}(")), "{module}::{test}");
+    }
+}

@@ -71,6 +71,11 @@ pub(crate) fn build(sketch: &Sketch) -> Fleet {
         let home = vm.host % count;
         add_vm(&mut hosts[home], &sketch.hosts[home], number, vm);
     }
+    for (index, host) in sketch.hosts.iter().enumerate() {
+        if host.has_strangers {
+            add_strangers(&mut hosts[index]);
+        }
+    }
     share(&mut hosts);
     let named = hosts.into_iter().enumerate();
     let reached = named.map(|(index, host)| (host_name(index), Reading::Reached(Box::new(host))));
@@ -131,6 +136,25 @@ fn add_volume(pool: &mut Pool, name: &str, detail: VolumeDetail) -> (VolumeName,
     };
     pool.volumes.insert(name.clone(), volume);
     (name, path)
+}
+
+/// Volumes of somebody else by the names that the first VMs' disks would get here.
+fn add_strangers(host: &mut observed::Host) {
+    let detail = VolumeDetail {
+        format: VolumeFormat::Qcow2,
+        capacity: SIZE,
+        allocation: Bytes(MIB),
+        backing: None,
+    };
+    for pool in [0, 1] {
+        for vm in 0..3 {
+            let pool = host.pools.get_mut(&pool_name(pool)).unwrap();
+            let name = format!("vm-{vm}-0.qcow2");
+            if !pool.volumes.contains_key(name.as_str()) {
+                add_volume(pool, &name, detail.clone());
+            }
+        }
+    }
 }
 
 fn add_base(

@@ -6,7 +6,6 @@
 )]
 
 mod build;
-mod sketch;
+pub(crate) mod sketch;
 
 pub(crate) use build::{Fleet, build};
-pub(crate) use sketch::{of_seed, sketches};

@@ -34,6 +34,8 @@ pub(crate) struct HostSketch {
     pub(crate) own_folder: bool,
     /// Whether it has the bases that clones stand on although none of its VMs is one.
     pub(crate) has_bases: bool,
+    /// Whether volumes that nobody knows have the names that disks would get here.
+    pub(crate) has_strangers: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -78,13 +80,17 @@ fn host() -> impl Strategy<Value = HostSketch> {
         room,
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.3),
+        prop::bool::weighted(0.15),
     )
-        .prop_map(|(spare_gib, room_gib, own_folder, has_bases)| HostSketch {
-            spare_gib,
-            room_gib,
-            own_folder,
-            has_bases,
-        })
+        .prop_map(
+            |(spare_gib, room_gib, own_folder, has_bases, has_strangers)| HostSketch {
+                spare_gib,
+                room_gib,
+                own_folder,
+                has_bases,
+                has_strangers,
+            },
+        )
 }
 
 fn disk() -> impl Strategy<Value = DiskSketch> {

@@ -165,7 +165,8 @@ pub(super) fn expect_persistent(there: &Guest, route: Route) -> Result<(), Failu
     let vm = route.vm;
     let why = format!("{vm} has arrived without a persistent definition");
     Err(Failure::on(route.to, why).with_help(format!(
-        "Define it there: virsh dumpxml --inactive --security-info {vm} > vm.xml, then virsh define vm.xml."
+        "Define it there: virsh dumpxml --inactive --security-info {} > vm.xml, then virsh define vm.xml.",
+        vm.in_shell()
     )))
 }
 

@@ -55,6 +55,15 @@ impl<'a> History<'a> {
             .map(move |before| &plan.steps[*before].action)
     }
 
+    /// The hosts to which a VM was migrated before a step.
+    pub(super) fn brought_to(&self, vm: &VmName, id: StepId) -> impl Iterator<Item = &'a HostName> {
+        self.actions_before(id)
+            .filter_map(move |action| match action {
+                Action::MigrateLive { vm: of, to, .. } if of == vm => Some(to),
+                _ => None,
+            })
+    }
+
     /// Whether a VM is gone from a host for good when a step starts.
     pub(super) fn has_left(&self, vm: &VmName, host: &HostName, id: StepId) -> bool {
         self.actions_before(id).any(|action| match action {

@@ -132,11 +132,14 @@ impl Ledger<'_> {
         of_disks.max().or(read)
     }
 
-    /// The disk's own volume, where this one is its compacted copy in passing.
+    /// The disk's own volume, where this one is its compacted copy in passing, or its copy on a host where the VM waits.
     fn original<'v>(&'v self, at: &'v VolumeRef, vms: &[VmName]) -> &'v VolumeRef {
         let moves = self.plan.moves.iter().filter(|one| vms.contains(&one.vm));
         let mut disks = moves.flat_map(|one| &one.disks);
-        let passing = disks.find(|disk| disk.carry.via() == Some(at));
+        let passing = disks.find(|disk| {
+            let copied = disk.to.as_ref() == Some(at) && disk.from.as_ref() != Some(at);
+            disk.carry.via() == Some(at) || copied
+        });
         passing.and_then(|disk| disk.from.as_ref()).unwrap_or(at)
     }
 
@@ -156,7 +159,8 @@ impl Ledger<'_> {
                     .filter(|one| step.vms.contains(&one.vm));
                 let mut disks = moves.flat_map(|one| &one.disks);
                 let original = disks.find(|disk| disk.to.as_ref() == Some(&spec.at));
-                let original = original.and_then(|disk| disk.from.as_ref());
+                let from = original.and_then(|disk| disk.from.as_ref());
+                let original = from.map(|from| self.original(from, &step.vms));
                 let bytes = original.and_then(|from| self.size_of(from, &step.vms));
                 let raw = spec.format == VolumeFormat::Raw;
                 (
@@ -248,13 +252,32 @@ impl Ledger<'_> {
         }
     }
 
-    /// Whether the plan itself started a VM on a host before.
-    fn was_started(&self, id: StepId, on: &HostName, vm: &VmName) -> bool {
-        let starts = |action: &Action| matches!(action, Action::Start { host, vm: started, .. } if host == on && started == vm);
-        self.history.actions_before(id).any(starts)
+    /// Whether the plan itself brought a running VM to a host before: it started it there, or migrated it there.
+    fn was_brought(&self, id: StepId, on: &HostName, vm: &VmName) -> bool {
+        let brings = |action: &Action| match action {
+            Action::Start { host, vm: of, .. }
+            | Action::MigrateLive {
+                to: host, vm: of, ..
+            } => host == on && of == vm,
+            _ => false,
+        };
+        self.history.actions_before(id).any(brings)
     }
 
-    /// What the VM's steps took beyond what stays, to make a volume that is there only in passing.
+    /// Whether a step before has given back the memory of a VM on a host already.
+    fn was_given_back(&self, id: StepId, on: &HostName, vm: &VmName) -> bool {
+        let memory = Resource::Memory(on.clone());
+        let frees = |other: &StepId| {
+            let mut frees = self.plan.step(*other).frees.iter();
+            frees.any(|(resource, _)| *resource == memory)
+        };
+        let own = self.history.own(vm).iter().map(|other| StepId(*other));
+        let mut before = own.filter(|other| self.history.is_before(*other, id));
+        before.any(|other| frees(&other))
+    }
+
+    /// What the VM's steps took beyond what stays, to make a volume that is there only in passing: compacted on its way,
+    /// or on a host where the VM only waits.
     fn taken_for(&self, id: StepId, at: &VolumeRef, pool: &Resource) -> Option<u64> {
         let [vm] = self.plan.step(id).vms.as_slice() else {
             return None;
@@ -267,7 +290,13 @@ impl Ledger<'_> {
             let here = step.takes.iter().filter(|(resource, _)| resource == pool);
             taken += here.map(|(_, amount)| amount).sum::<u64>();
             match &step.action {
-                Action::CompactVolume { spec, .. } if spec.at == *at => is_made = true,
+                Action::CompactVolume { spec, .. }
+                | Action::CopyVolume { spec, .. }
+                | Action::CreateVolume { spec }
+                    if spec.at == *at =>
+                {
+                    is_made = true;
+                }
                 _ => {
                     let filled = self.filled(other).filter(|(resource, _)| resource == pool);
                     stays += filled.map_or(0, |(_, amount)| amount);
@@ -284,7 +313,17 @@ impl Ledger<'_> {
         for vm in &step.vms {
             match &step.action {
                 Action::MigrateLive { from, .. }
-                    if self.given.occupies(from, vm) || self.was_started(id, from, vm) =>
+                    if self.given.occupies(from, vm) || self.was_brought(id, from, vm) =>
+                {
+                    back.extend(self.machine(from, vm));
+                }
+                // Where one waits for the room that another gives up, it is given up while it is off.
+                Action::Define { from, to, .. }
+                    if from != to
+                        && self.given.occupies(from, vm)
+                        && self.history.actions_before(id).any(
+                            |action| matches!(action, Action::ShutDown { vm: of, .. } if of == vm),
+                        ) =>
                 {
                     back.extend(self.machine(from, vm));
                 }
@@ -295,16 +334,17 @@ impl Ledger<'_> {
                         .iter()
                         .map(|(place, _)| *place)
                         .filter(|place| *place != host && self.given.occupies(place, vm))
+                        .filter(|place| !self.was_given_back(id, place, vm))
                         .collect();
                     back.extend(left.into_iter().flat_map(|place| self.machine(place, vm)));
                 }
                 Action::Unmark { host, .. } => {
-                    for (place, _) in self.given.places(vm) {
-                        let gone = *place != host && self.history.has_left(vm, place, id);
+                    let given = self.given.places(vm).iter().map(|(place, _)| *place);
+                    let brought = self.history.brought_to(vm, id);
+                    for place in given.chain(brought) {
+                        let gone = place != host && self.history.has_left(vm, place, id);
                         let places = self.groups(vm).filter(|_| gone);
-                        back.extend(
-                            places.map(|group| (Resource::Apart(group, (*place).clone()), 1)),
-                        );
+                        back.extend(places.map(|group| (Resource::Apart(group, place.clone()), 1)));
                     }
                 }
                 _ => {}

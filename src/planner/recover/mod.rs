@@ -243,8 +243,9 @@ impl Case<'_> {
             Some(vm) => format!("{} on {host}", vm.power.in_words()),
             None => format!("not on {host}"),
         };
+        let in_shell = name.in_shell();
         let seen = format!("it is {} and {}", on(source, here), on(destination, there));
-        let look = format!("`virsh domstate --reason {name}` and its console on both hosts");
+        let look = format!("`virsh domstate --reason {in_shell}` and its console on both hosts");
         let (means, remedy) = match why {
             Why::Torn => (
                 "its post-copy migration broke, and its memory lies on both",
@@ -254,11 +255,11 @@ impl Case<'_> {
             ),
             Why::Strange => (
                 "a migration of it runs that is not the one that its mark tells of",
-                format!("see `virsh domjobinfo {name}` on {source}; wait for its end, or end it with `virsh domjobabort`, then plan again"),
+                format!("see `virsh domjobinfo {in_shell}` on {source}; wait for its end, or end it with `virsh domjobabort`, then plan again"),
             ),
             Why::Busy => (
                 "another job runs on it",
-                format!("see `virsh domjobinfo {name}`, wait for its end, then plan again"),
+                format!("see `virsh domjobinfo {in_shell}`, wait for its end, then plan again"),
             ),
             Why::Between => (
                 "libvirt is between two steps of a migration",

@@ -8,7 +8,7 @@ use super::layout::{counted, from_to, host_words, percent};
 use super::room::{self, Course};
 use super::view::View;
 use crate::model::{Bytes, HostName, VmName};
-use crate::plan::Move;
+use crate::plan::{Half, Move};
 
 /// VMs that stay are listed at once up to this number, else behind a click.
 const STAYING_OPEN: usize = 12;
@@ -80,8 +80,14 @@ fn guests<'p>(view: &View<'p>) -> BTreeMap<&'p HostName, Guests<'p>> {
                 .staying
                 .insert(&a_move.vm);
         } else {
-            hosts.entry(&a_move.from).or_default().leaving.push(a_move);
-            hosts.entry(&a_move.to).or_default().coming.push(a_move);
+            // Where a VM only pauses it is neither before nor after.
+            let half = a_move.detour.as_ref().map(|detour| detour.half);
+            if half != Some(Half::Second) {
+                hosts.entry(&a_move.from).or_default().leaving.push(a_move);
+            }
+            if half != Some(Half::First) {
+                hosts.entry(&a_move.to).or_default().coming.push(a_move);
+            }
         }
     }
     hosts

@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::VmName;
-use crate::plan::{Change, Move, Plan};
+use crate::plan::{Change, Half, Move, Plan};
 use crate::render::index::Index;
 use crate::render::page::{Page, plain};
 use crate::render::style::{LATER, REFUSED, Symbol, symbol};
 use crate::render::{Role, Style};
 
 use super::{findings, moves, steps, totals};
+
+/// What differs about a VM is told where its way begins.
+fn is_second_half(a_move: &Move) -> bool {
+    let detour = a_move.detour.as_ref();
+    detour.is_some_and(|detour| detour.half == Half::Second)
+}
 
 /// The plan for people: what happens to each VM and why, the steps, the findings, and a closing line with totals.
 #[must_use]
@@ -28,7 +34,10 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         .collect();
     legend(&mut page, &plan.moves, &unmoved);
     for a_move in &plan.moves {
-        let changes = changes.get(&a_move.vm).map_or(&[][..], Vec::as_slice);
+        let mut changes = changes.get(&a_move.vm).map_or(&[][..], Vec::as_slice);
+        if is_second_half(a_move) {
+            changes = &[];
+        }
         page.blank();
         moves::moved(&mut page, &index, a_move, changes);
     }

@@ -29,7 +29,15 @@ pub fn summary(plan: &Plan, events: &[Event], style: &Style) -> String {
                 downtime_forecast,
                 downtime,
             } => {
-                done.insert(vm, (*took, *downtime_forecast, *downtime));
+                let both = |(one, forecast, measured): Figures| {
+                    let measured = measured.zip(*downtime).map(|(one, other)| one.plus(other));
+                    (one.plus(*took), forecast.plus(*downtime_forecast), measured)
+                };
+                let before = done.get(vm).copied();
+                done.insert(
+                    vm,
+                    before.map_or((*took, *downtime_forecast, *downtime), both),
+                );
             }
             Happening::Finished(summary) => last = summary.clone(),
             _ => {}
@@ -114,10 +122,14 @@ fn outcomes(page: &mut Page<'_>, plan: &Plan, last: &Summary, progress: &Progres
 
 /// `web-1 moved live from kvm1 to kvm2:`
 fn arrived(plan: &Plan, vm: &VmName) -> String {
-    match plan.moves.iter().find(|a_move| a_move.vm == *vm) {
-        Some(a_move) if a_move.from == a_move.to => format!("{vm} on {}:", a_move.to),
-        Some(a_move) => format!("{vm} from {} to {}:", a_move.from, a_move.to),
-        None => format!("{vm}:"),
+    let mut own = plan.moves.iter().filter(|a_move| a_move.vm == *vm);
+    match (own.next(), own.next()) {
+        (Some(a_move), None) if a_move.from == a_move.to => format!("{vm} on {}:", a_move.to),
+        (Some(a_move), None) => format!("{vm} from {} to {}:", a_move.from, a_move.to),
+        (Some(out), Some(on)) => {
+            format!("{vm} from {} to {} by way of {}:", out.from, on.to, out.to)
+        }
+        (None, _) => format!("{vm}:"),
     }
 }
 

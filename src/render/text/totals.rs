@@ -35,6 +35,10 @@ pub fn totals(plan: &Plan) -> String {
         }
     };
     part(totals.live, format!("{} to migrate live", totals.live));
+    part(
+        totals.detours,
+        format!("{} of them by way of another host", totals.detours),
+    );
     part(totals.cold, format!("{} cold{reboots}", totals.cold));
     part(totals.offline, format!("{} off", totals.offline));
     part(
