@@ -86,7 +86,8 @@ impl World {
         self.leave(action, variant, false);
     }
 
-    fn leave(&mut self, action: &Action, variant: u64, may_go_on: bool) {
+    /// What a call that nobody hears the end of has done nevertheless.
+    fn go_on_alone(&mut self, action: &Action, variant: u64) {
         if let Action::ShutDown { host, vm, .. } = action
             && variant.is_multiple_of(2)
             && self.is_active(host, vm)
@@ -100,6 +101,10 @@ impl World {
             // The daemon has made it, and nobody was there to note it.
             self.create_noted(spec, Noted::Claimed);
         }
+    }
+
+    fn leave(&mut self, action: &Action, variant: u64, may_go_on: bool) {
+        self.go_on_alone(action, variant);
         let Some(migration) = migration_of(action) else {
             // QEMU goes on copying, and to write to both, until somebody ends the job.
             if !matches!(action, Action::BlockCopy { .. }) {

@@ -133,7 +133,8 @@ fn a_base_that_may_be_half_written_goes_before_the_mark_that_names_it() {
     pool.volumes.insert(base.clone(), half);
     let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
     let mark = here.detail.as_mut().unwrap().mark.as_mut().unwrap();
-    mark.created_bases = vec![(pool_name("default"), base)];
+    mark.created_bases = vec![(pool_name("default"), base.clone())];
+    mark.made.push((pool_name("default"), base));
     fleet.wants("web", "kvm1");
     assert_eq!(
         acts(&fleet.plan()),
