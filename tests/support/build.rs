@@ -6,7 +6,7 @@ use std::fmt::Write;
 use domicile::desired::{self, Desired};
 use domicile::model::{
     BackingLayer, Bytes, CpuMode, DiskDevice, DiskTarget, HostName, Interface, InterfaceSource,
-    MacAddress, PoolName, PowerState, RunState, VmName, VolumeFormat, VolumeName,
+    MacAddress, Millis, PoolName, PowerState, RunState, VmName, VolumeFormat, VolumeName,
 };
 use domicile::observed::{
     self, Disk, Observed, Offers, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
@@ -381,6 +381,11 @@ fn manifest(sketch: &Sketch) -> Desired {
                 ..desired::MigrationOverrides::default()
             },
             ..desired::Migration::default()
+        },
+        // Thousands of fleets are planned here; how short a plan is, others look at. Some are searched for a little.
+        gates: desired::Gates {
+            plan_time: Some(Millis(u64::from(sketch.vms.len().is_multiple_of(8)))),
+            ..desired::Gates::default()
         },
         ..Desired::default()
     }
