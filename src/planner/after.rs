@@ -5,7 +5,7 @@
 
 use super::intent::Intent;
 use crate::definition;
-use crate::model::{BackingLayer, PoolName, VolumeFormat, VolumeName};
+use crate::model::{BackingLayer, Bytes, PoolName, VolumeFormat, VolumeName};
 use crate::observed::{Host, Observed, Reading, Vm, Volume, VolumeDetail};
 use crate::plan::{Carry, DiskPlacement};
 
@@ -74,10 +74,20 @@ fn create(there: &mut Host, intent: &Intent<'_>, disk: &DiskPlacement) {
     let detail = VolumeDetail {
         format: disk.format.clone(),
         capacity: disk.capacity,
-        allocation: disk.allocation,
+        allocation: comes_to_occupy(disk),
         backing,
     };
     add(there, &to.pool, &to.volume, detail);
+}
+
+/// What a copy occupies once it is there: all that it stood on where nothing stays below it, and QEMU writes zeros into a
+/// raw volume where the original has holes.
+fn comes_to_occupy(disk: &DiskPlacement) -> Bytes {
+    if disk.format == VolumeFormat::Raw {
+        disk.capacity.max(disk.data())
+    } else {
+        disk.data()
+    }
 }
 
 /// Adds a volume unless it is there, and gives its path.
@@ -113,6 +123,9 @@ fn arrived(there: &Host, intent: &Intent<'_>) -> Option<Vm> {
             .disks
             .iter()
             .find(|placed| placed.target == disk.target);
+        if let Some(placed) = placed.filter(|placed| placed.carry.is_copied()) {
+            disk.allocation = Some(comes_to_occupy(placed));
+        }
         if let Some(to) = placed.and_then(|placed| placed.to.as_ref()) {
             disk.volume = Some((to.pool.clone(), to.volume.clone()));
         }

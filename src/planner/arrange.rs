@@ -66,6 +66,8 @@ enum Again {
     Closed(Vec<(VmName, HostName)>),
     /// These VMs would be off for longer than they may.
     TooLong(BTreeMap<VmName, Finding>),
+    /// These VMs find no room in any order that was tried.
+    NoRoom(BTreeSet<VmName>),
 }
 
 /// Makes the plan. Moves that never find room become findings, and what depends on them goes with them.
@@ -77,7 +79,7 @@ pub(super) fn arrange<'a>(
 ) -> Plan {
     let capacities = room::capacities(world.desired, world.observed, &world.index.storages);
     let slots = limits::slots(world.desired, world.observed);
-    let mut closed = BTreeSet::new();
+    let (mut closed, mut refused) = (BTreeSet::new(), BTreeSet::new());
     let mut round = 0;
     loop {
         round += 1;
@@ -93,7 +95,7 @@ pub(super) fn arrange<'a>(
         if !first.stuck.is_empty() {
             let (stuck, told) = no_room(&intents, &question.derived.chains, &first, &capacities);
             findings.extend(told);
-            intents = without(intents, &stuck);
+            intents = without(intents, &stuck, &mut refused);
             continue;
         }
         let solution = ask(world, &intents, &question, work(world, intents.len()));
@@ -110,22 +112,56 @@ pub(super) fn arrange<'a>(
             Err(Again::TooLong(too_long)) => {
                 findings.extend(too_long.values().cloned());
                 let stuck = too_long.into_keys().collect();
-                intents = without(intents, &stuck);
+                intents = without(intents, &stuck, &mut refused);
+            }
+            Err(Again::NoRoom(stuck)) => {
+                findings.extend(stuck.iter().map(|vm| no_order(&intents, vm)));
+                let all = intents.iter().map(|intent| intent.name.clone());
+                let stuck = if stuck.is_empty() {
+                    all.collect()
+                } else {
+                    stuck
+                };
+                intents = without(intents, &stuck, &mut refused);
             }
         }
     }
 }
 
-/// The intents without those of these VMs; what an earlier apply left of them is put in order all the same.
-fn without<'a>(intents: Vec<Intent<'a>>, stuck: &BTreeSet<VmName>) -> Vec<Intent<'a>> {
+fn no_order(intents: &[Intent<'_>], vm: &VmName) -> Finding {
+    let intent = intents.iter().find(|intent| intent.name == vm);
+    let way = intent.map_or_else(String::new, |intent| {
+        format!(" from {} to {}", intent.way.from, intent.way.to)
+    });
+    Finding {
+        severity: Severity::Blocks,
+        code: "capacity".into(),
+        vm: Some(vm.clone()),
+        host: intent.map(|intent| intent.way.to.clone()),
+        message: format!("no order was found in which its move{way} has room"),
+        remedy: "apply the other moves first, then plan again".into(),
+    }
+}
+
+/// The intents without those of these VMs; what an earlier apply left of them is put in order all the same, unless that
+/// finds no room either.
+fn without<'a>(
+    intents: Vec<Intent<'a>>,
+    stuck: &BTreeSet<VmName>,
+    refused: &mut BTreeSet<VmName>,
+) -> Vec<Intent<'a>> {
     let keep = |intent: Intent<'a>| {
-        if stuck.contains(intent.name) {
+        if stuck.contains(intent.name) && refused.contains(intent.name) {
+            None
+        } else if stuck.contains(intent.name) {
             intent.finish()
         } else {
             Some(intent)
         }
     };
-    intents.into_iter().filter_map(keep).collect()
+    let kept = intents.into_iter().filter_map(keep).collect();
+    refused.extend(stuck.iter().cloned());
+    kept
 }
 
 fn work(world: World<'_>, moves: usize) -> u64 {
@@ -294,8 +330,13 @@ fn make(
     if found.is_stuck {
         found = schedule(&derived, parts.capacities, parts.slots, None);
     }
+    if found.is_stuck && routes.via.is_empty() {
+        let steps = found.without_room.iter().map(|step| &derived.steps[*step]);
+        let stuck: BTreeSet<VmName> = steps.flat_map(|step| step.vms.iter().cloned()).collect();
+        return Err(Again::NoRoom(stuck));
+    }
     if found.is_stuck {
-        // Only the halves of detours can differ from what the solver was told of them.
+        // The halves of detours can differ from what the solver was told of them.
         let ways = routes.via.iter();
         return Err(Again::Closed(
             ways.map(|(vm, via)| (vm.clone(), via.clone())).collect(),

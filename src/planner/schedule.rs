@@ -30,6 +30,8 @@ pub(super) struct Schedule {
     pub(super) starts: Vec<Millis>,
     /// Whether some step never finds what it needs.
     pub(super) is_stuck: bool,
+    /// Steps whose reasons are met and that find no room, where some cannot start.
+    pub(super) without_room: Vec<usize>,
 }
 
 /// Most urgent first: what an earlier apply began, then by hint, then what has most work behind it.
@@ -213,9 +215,11 @@ impl<'a> Run<'a> {
     }
 
     fn finish(self) -> Schedule {
-        let is_queued = self.queues.values().any(|queue| !queue.is_empty());
+        let queued = self.queues.values().flatten();
+        let without_room: Vec<usize> = queued.map(|urgency| urgency.3).collect();
         Schedule {
-            is_stuck: is_queued || self.waiting_for.iter().any(|before| *before > 0),
+            is_stuck: !without_room.is_empty() || self.waiting_for.iter().any(|before| *before > 0),
+            without_room,
             starts: self.starts,
         }
     }
