@@ -75,8 +75,9 @@ impl World {
         }
     }
 
-    /// This process dies in the midst of an action, or the link to its hosts is cut. A daemon goes on with what it does by itself, or leaves the hosts
-    /// in one of the states that a broken migration leaves; `variant` chooses among those that libvirt knows.
+    /// This process dies in the midst of an action, or the link to its hosts is cut. A daemon goes on with what it does
+    /// by itself, or leaves the hosts in one of the states that a broken migration leaves; `variant` chooses among those
+    /// that libvirt knows.
     pub(super) fn orphan(&mut self, action: &Action, variant: u64) {
         self.leave(action, variant, true);
     }

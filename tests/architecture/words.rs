@@ -98,7 +98,7 @@ const BANNED: &[Banned] = &[
         but_in: &[],
     },
     Banned {
-        parts: ["deb.debian", ".org"],
+        parts: ["deb.deb", "ian.org"],
         anywhere: true,
         why: "a package registry's host",
         but_in: &[],
@@ -116,7 +116,7 @@ const BANNED: &[Banned] = &[
         but_in: &[],
     },
     Banned {
-        parts: ["registry.npmjs", ".org"],
+        parts: ["registry.npm", "js.org"],
         anywhere: true,
         why: "a package registry's host",
         but_in: &[],

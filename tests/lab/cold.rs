@@ -90,11 +90,6 @@ fn a_guest_that_ignores_the_request_to_shut_down_runs_on_where_it_was() {
     let manifest = lab.manifest(
         "migration: { shutdown_timeout: 5s }\nvms:\n  web: { host: kvm2, method: cold }\n",
     );
-    let plan = lab.plan(&manifest);
-    assert!(
-        plan.contains("it may not hear that it is to shut down"),
-        "{plan}"
-    );
     let output = lab.domicile(&["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"]);
     assert!(!output.status.success());
     assert!(lab.vms("kvm1").contains(&"web".to_owned()));

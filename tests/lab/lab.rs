@@ -89,11 +89,6 @@ impl Lab {
         self.dir.path().join("lab")
     }
 
-    /// The folder that every host has as /srv/shared.
-    pub(crate) fn shared(&self) -> PathBuf {
-        self.state().join("shared")
-    }
-
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new("timeout");
         command

@@ -13,7 +13,6 @@ mod checks;
 mod clones;
 mod cold;
 mod compact;
-mod definitions;
 mod disks;
 mod faults;
 mod fits;
@@ -22,8 +21,4 @@ mod live;
 mod locks;
 mod mapping;
 mod pull_request;
-#[path = "../definition/random.rs"]
-mod random;
 mod refusals;
-#[path = "../schema/mod.rs"]
-mod schema;

@@ -51,12 +51,7 @@ pub(super) fn beam(
 ) {
     let mut level = vec![State {
         score: 0,
-        used: tables
-            .problem
-            .resources
-            .iter()
-            .map(|one| one.used)
-            .collect(),
+        used: tables.used_at_start(),
         stands: left_out.iter().map(|out| usize::from(*out)).collect(),
         routes: Routes::direct(tables),
         order: Vec::new(),

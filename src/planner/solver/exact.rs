@@ -59,12 +59,7 @@ pub(super) fn exact(
         tables,
         ways,
         allowed,
-        used: tables
-            .problem
-            .resources
-            .iter()
-            .map(|one| one.used)
-            .collect(),
+        used: tables.used_at_start(),
         stands: (0..tables.items()).map(out).collect(),
         routes: Routes::direct(tables),
         order: Vec::new(),

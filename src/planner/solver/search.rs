@@ -416,12 +416,7 @@ struct Between<'a> {
 
 impl<'a> Between<'a> {
     fn new(tables: &'a Tables, routes: &Routes, order: &[Leg], from: usize, to: usize) -> Self {
-        let mut used: Vec<u64> = tables
-            .problem
-            .resources
-            .iter()
-            .map(|one| one.used)
-            .collect();
+        let mut used = tables.used_at_start();
         let mut most = used.clone();
         for (place, leg) in order.iter().enumerate().take(to + 1) {
             if place == from {

@@ -29,12 +29,7 @@ impl Sequence {
     pub(super) fn new(tables: &Tables) -> Self {
         let (items, resources) = (tables.items(), tables.problem.resources.len());
         Self {
-            used: tables
-                .problem
-                .resources
-                .iter()
-                .map(|one| one.used)
-                .collect(),
+            used: tables.used_at_start(),
             order: Vec::with_capacity(items * 2),
             done: vec![false; items * 2],
             waiting: vec![Vec::new(); resources],

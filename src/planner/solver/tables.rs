@@ -85,9 +85,14 @@ impl Tables {
         tables
     }
 
+    /// What is used of each resource before anything moves.
+    pub(super) fn used_at_start(&self) -> Vec<u64> {
+        self.problem.resources.iter().map(|one| one.used).collect()
+    }
+
     /// What is used of each resource when these items have moved.
     pub(super) fn used_after(&self, moved: &[bool]) -> Vec<u64> {
-        let mut used: Vec<u64> = self.problem.resources.iter().map(|one| one.used).collect();
+        let mut used = self.used_at_start();
         let items = || {
             self.problem
                 .items
