@@ -123,7 +123,7 @@ impl World {
         let goes_on = may_go_on && options.driver != Driver::Managed;
         match (live, variant % 4) {
             (true, 0) if goes_on => {
-                let mut shell = self.vm(from, vm).cloned();
+                let mut shell = self.relocated(vm, from, to, &options.rewrite);
                 if let Ok(shell) = &mut shell {
                     shell.persistent = false;
                     shell.power = power(RunState::Paused, "migration");

@@ -2,7 +2,7 @@
 
 use super::images::Image;
 use super::world::{Refusal, World};
-use crate::model::{Bytes, HostName, Noted, VolumeRef};
+use crate::model::{Bytes, HostName, Noted, VolumeFormat, VolumeRef};
 use crate::observed::{Volume, VolumeDetail};
 use crate::plan::{Owner, VolumeSpec};
 
@@ -126,9 +126,15 @@ impl World {
             }
             // A copy byte for byte names the image below it by the same path.
             if detail.backing != spec.backing {
+                let below = |backing: &Option<(String, VolumeFormat)>| match backing {
+                    Some((path, format)) => format!("{path} ({format})"),
+                    None => "nothing".to_owned(),
+                };
                 return Err(format!(
-                    "{from} does not stand on what its copy {} is to stand on",
-                    spec.at
+                    "{from} stands on {}, and its copy {} is to stand on {}",
+                    below(&detail.backing),
+                    spec.at,
+                    below(&spec.backing)
                 ));
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::{Image, Images, Place, View};
-use crate::model::{Bytes, HostName, JobKind, PoolName, VmName, VolumeName, VolumeRef};
+use crate::model::{Bytes, HostName, JobKind, PoolName, RunState, VmName, VolumeName, VolumeRef};
 use crate::observed::{Disk, Host, Observed, Pool, Reading, Vm, VmDetail, Volume};
 use crate::plan::Action;
 
@@ -309,7 +309,7 @@ impl World {
         let active = state
             .vms
             .iter()
-            .filter(|(name, of)| *name != vm && of.power.is_active());
+            .filter(|(name, of)| *name != vm && of.power.is_active() && !never_ran(of));
         let given: Bytes = active.map(|(_, of)| of.memory).sum();
         let reserved = self
             .reserved
@@ -450,4 +450,11 @@ pub(super) fn find(host: &Host, path: &str) -> Option<(PoolName, VolumeName)> {
 /// Whether a disk's source is a file or device of its host.
 pub(super) fn is_local(disk: &Disk) -> bool {
     LOCAL_SOURCES.contains(&disk.source_kind.as_str())
+}
+
+/// Whether it was started paused to be carried: QEMU touches only the memory that the guest does.
+fn never_ran(vm: &Vm) -> bool {
+    let detail = vm.detail.as_ref();
+    let mark = detail.and_then(|detail| detail.mark.as_ref());
+    vm.power.state == RunState::Paused && mark.is_some_and(|mark| mark.cold)
 }

@@ -107,6 +107,12 @@ impl Trial {
             let refused = refused(plan);
             self.told
                 .push(format!("== a run; silent or refused: {refused:?}"));
+            let blocking = plan
+                .findings
+                .iter()
+                .filter(|finding| finding.severity == Severity::Blocks);
+            self.told
+                .extend(blocking.map(|finding| format!("refused: {}", finding.message)));
         }
         run(plan, &self.hosts, &options, &cancel, &mut |event| {
             seen(event, &cancel);
@@ -194,7 +200,12 @@ impl Trial {
         if violations.is_empty() {
             Ok(plan)
         } else {
-            self.wrong("a plan fails the check", &violations)
+            let steps: Vec<String> = plan
+                .steps
+                .iter()
+                .map(|step| step.action.to_string())
+                .collect();
+            self.wrong("a plan fails the check", &(violations, steps))
         }
     }
 
