@@ -16,7 +16,7 @@ use super::gates;
 use super::intent::{Intent, Transfer};
 use super::limits;
 use super::no_room::no_room;
-use super::problem::{Numbers, problem, steps_of, whole};
+use super::problem::{Numbers, begun_first, left, problem, steps_of, whole};
 use super::room;
 use super::schedule::schedule;
 use super::solver::{self, Limits, Outcome, Solution, Way};
@@ -175,7 +175,8 @@ fn work(world: World<'_>, moves: usize) -> u64 {
         .min(each)
 }
 
-/// Asks the solver. What an earlier apply began goes first where that leaves a way for everybody.
+/// Asks the solver. What an earlier apply began goes first where that leaves a way for everybody. Where somebody is
+/// left in any case, it is rather one that nothing has been done to: a VM that was stopped must be started.
 fn ask(world: World<'_>, intents: &[Intent<'_>], question: &Question<'_>, work: u64) -> Solution {
     let numbers = Numbers::new(question.capacities, question.slots);
     let chains = &question.derived.chains;
@@ -211,35 +212,12 @@ fn ask(world: World<'_>, intents: &[Intent<'_>], question: &Question<'_>, work: 
         return solution;
     }
     problem.precedences = straight;
-    solver::solve(&problem, &ways, &limits)
-}
-
-/// Chains of an earlier apply before those that only compete for their room.
-fn begun_first(derived: &Derived) -> Vec<solver::Precedence> {
-    let takes = |chain: usize| {
-        let steps = derived.chains[chain].steps.iter();
-        let takes = steps.flat_map(|step| &derived.steps[*step].takes);
-        takes
-            .filter(|(_, amount)| *amount > 0)
-            .map(|(resource, _)| resource)
-            .collect::<BTreeSet<_>>()
-    };
-    let all = 0..derived.chains.len();
-    let begun: Vec<usize> = all
-        .clone()
-        .filter(|chain| derived.chains[*chain].is_begun)
-        .collect();
-    let mut found = Vec::new();
-    for before in begun {
-        let room = takes(before);
-        let others = all.clone().filter(|other| {
-            let chain = &derived.chains[*other];
-            !room.is_empty() && !chain.is_begun && chain.vm.is_some()
-        });
-        let compete = others.filter(|other| !takes(*other).is_disjoint(&room));
-        found.extend(compete.map(|after| solver::Precedence { before, after }));
+    let other = solver::solve(&problem, &ways, &limits);
+    if left(question.derived, &other) < left(question.derived, &solution) {
+        other
+    } else {
+        solution
     }
-    found
 }
 
 /// The answer by names.

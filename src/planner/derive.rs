@@ -6,6 +6,7 @@ use super::acts::{actions, delete, owner};
 use super::estimate::forecast;
 use super::intent::Intent;
 use super::limits::{uses, with_rate};
+use super::rank::{Rank, rank};
 use super::room;
 use crate::model::Millis;
 use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
@@ -20,8 +21,8 @@ pub(super) struct Chain {
     pub(super) steps: Vec<usize>,
     /// Whose move it is; `None` for a base that several clones share.
     pub(super) vm: Option<VmName>,
-    /// Whether it finishes what an earlier apply began: it comes before moves that only compete for its room.
-    pub(super) is_begun: bool,
+    /// How much it has to come before moves that only compete for its room.
+    pub(super) rank: Rank,
 }
 
 /// All steps, not yet in order of time. A [`StepId`] here is the place in `steps`.
@@ -146,7 +147,7 @@ impl Derived {
         self.chains.push(Chain {
             steps: chain,
             vm: None,
-            is_begun: false,
+            rank: Rank::Fresh,
         });
         Some(id)
     }
@@ -181,7 +182,7 @@ impl Derived {
         self.chains.push(Chain {
             steps,
             vm: Some(intent.name.clone()),
-            is_begun: !intent.prelude.is_empty(),
+            rank: rank(intent),
         });
     }
 
@@ -290,7 +291,7 @@ impl Derived {
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
-                    is_begun: false,
+                    rank: Rank::Fresh,
                 });
             }
         }

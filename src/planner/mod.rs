@@ -31,6 +31,7 @@ mod limits;
 mod no_room;
 mod place;
 mod problem;
+mod rank;
 mod recover;
 mod room;
 mod schedule;

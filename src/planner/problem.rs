@@ -4,10 +4,11 @@
 //! Within a chain nothing waits but for room, so a chain is one job, or several where a later step takes room of its
 //! own: a VM that is stopped gives its memory back at one host before it takes it at the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::derive::{Chain, Derived};
-use super::solver::{Item, Job, Port, Precedence, Problem, Release, Take, Use};
+use super::rank::Rank;
+use super::solver::{Item, Job, Port, Precedence, Problem, Release, Solution, Take, Use};
 use crate::model::VmName;
 use crate::plan::{Action, Capacity, Resource, Slot, Step};
 
@@ -198,4 +199,44 @@ fn precedences(derived: &Derived) -> Vec<Precedence> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Chains before those that only compete for their room and have less right to it.
+pub(super) fn begun_first(derived: &Derived) -> Vec<Precedence> {
+    let takes = |chain: usize| {
+        let steps = derived.chains[chain].steps.iter();
+        let takes = steps.flat_map(|step| &derived.steps[*step].takes);
+        takes
+            .filter(|(_, amount)| *amount > 0)
+            .map(|(resource, _)| resource)
+            .collect::<BTreeSet<_>>()
+    };
+    let rank = |chain: usize| derived.chains[chain].rank;
+    let all = 0..derived.chains.len();
+    let begun: Vec<usize> = all
+        .clone()
+        .filter(|chain| rank(*chain) < Rank::Fresh)
+        .collect();
+    let mut found = Vec::new();
+    for before in begun {
+        let room = takes(before);
+        let others = all.clone().filter(|other| {
+            let is_vm = derived.chains[*other].vm.is_some();
+            !room.is_empty() && is_vm && rank(before) < rank(*other)
+        });
+        let compete = others.filter(|other| !takes(*other).is_disjoint(&room));
+        found.extend(compete.map(|after| Precedence { before, after }));
+    }
+    found
+}
+
+/// How many chains a solution leaves out, the gravest first; the less, the better.
+pub(super) fn left(derived: &Derived, solution: &Solution) -> [usize; 3] {
+    let up_to = |rank| {
+        let items = solution.stuck.iter().flat_map(|group| &group.items);
+        items
+            .filter(|item| derived.chains[**item].rank <= rank)
+            .count()
+    };
+    [Rank::Down, Rank::Begun, Rank::Fresh].map(up_to)
 }

@@ -6,7 +6,7 @@ use super::intent::{Intent, Transfer};
 use super::place::Way;
 use super::storages::Storages;
 use crate::desired::Desired;
-use crate::model::{Bytes, HostName, VmName, VolumeFormat, VolumeRef};
+use crate::model::{Bytes, HostName, MoveMark, VmName, VolumeFormat, VolumeRef};
 use crate::observed::{Host, Observed, Vm};
 use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource};
 
@@ -173,30 +173,58 @@ fn makes(disk: &DiskPlacement, at: &VolumeRef) -> bool {
     disk.to.as_ref() == Some(at) || disk.carry.via() == Some(at)
 }
 
-/// Whether a VM's memory counts as taken on the host: it is active there, or an earlier apply shut it down there and
-/// it must always be possible to start it again.
-fn counts(host: &Host, vm: &Vm) -> bool {
-    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
-    vm.power.is_active() || mark.is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid)
+fn mark_of(vm: &Vm) -> Option<&MoveMark> {
+    vm.detail.as_ref()?.mark.as_ref()
+}
+
+/// Whether an earlier apply shut the VM down there and may have to start it there again. Once its destination has
+/// everything, it is started nowhere else: who waits for its room at its source may be who has to leave before it can
+/// be started.
+fn returns(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
+    let shut_down_here = |mark: &&MoveMark| mark.was_active && mark.from_uuid == host.uuid;
+    let Some(mark) = mark_of(vm).filter(shut_down_here) else {
+        return false;
+    };
+    let mut hosts = observed.reached().map(|(_, host)| host);
+    let destination = hosts.find(|host| host.uuid == mark.to_uuid && host.uuid != mark.from_uuid);
+    let there = destination.and_then(|host| host.vms.get(name));
+    !there.and_then(mark_of).is_some_and(|mark| mark.complete)
+}
+
+/// Whether a VM's memory counts as taken on the host: it is active there, or it may have to be started there again and
+/// the host has kept the memory for it. Where others were started meanwhile (with their host, after it lost power), it
+/// waits for room like any VM that comes.
+fn counts(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
+    let is_wanted =
+        |name: &VmName, vm: &Vm| vm.power.is_active() || returns(observed, host, name, vm);
+    let is_kept = || {
+        let wanted = host.vms.iter().filter(|(name, vm)| is_wanted(name, vm));
+        wanted.map(|(_, vm)| vm.memory).sum::<Bytes>() <= host.memory
+    };
+    vm.power.is_active() || (returns(observed, host, name, vm) && is_kept())
 }
 
 impl Intent<'_> {
     fn source_counts(&self, host: &HostName) -> bool {
-        let reading = self.way.observed.host(host);
-        reading.is_some_and(|reading| {
-            reading
-                .vms
-                .get(self.name)
-                .is_some_and(|vm| counts(reading, vm))
+        let observed = self.way.observed;
+        observed.host(host).is_some_and(|reading| {
+            let vm = reading.vms.get(self.name);
+            vm.is_some_and(|vm| counts(observed, reading, self.name, vm))
         })
     }
 }
 
-fn machine_capacities(desired: &Desired, name: &HostName, host: &Host) -> Vec<Capacity> {
+fn machine_capacities(
+    desired: &Desired,
+    observed: &Observed,
+    name: &HostName,
+    host: &Host,
+) -> Vec<Capacity> {
     let declared = desired.hosts.get(name);
     let reserve = declared.map(|host| host.reserve).unwrap_or_default();
     let limits = declared.map(|host| host.limits).unwrap_or_default();
-    let active = || host.vms.values().filter(|vm| counts(host, vm));
+    let counts = |(name, vm): &(&VmName, &Vm)| counts(observed, host, name, vm);
+    let active = || host.vms.iter().filter(counts).map(|(_, vm)| vm);
     let memory = Capacity {
         resource: Resource::Memory(name.clone()),
         limit: host.memory.minus(reserve.memory).0,
@@ -229,7 +257,7 @@ pub(super) fn capacities(
 ) -> Vec<Capacity> {
     let mut all = Vec::new();
     for (name, host) in observed.reached() {
-        all.extend(machine_capacities(desired, name, host));
+        all.extend(machine_capacities(desired, observed, name, host));
         for (pool_name, pool) in host.pools.iter().filter(|(_, pool)| pool.active) {
             let resource = storages.room(name, pool_name);
             if resource == Resource::Pool(name.clone(), pool_name.clone()) {

@@ -19,6 +19,7 @@ use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::derive::Derived;
+use super::rank::Rank;
 use super::stocks::{Lack, Stocks};
 use crate::model::Millis;
 use crate::plan::{Capacity, Slot};
@@ -35,7 +36,7 @@ pub(super) struct Schedule {
 }
 
 /// Most urgent first: what an earlier apply began, then by hint, then what has most work behind it.
-type Urgency = (bool, u64, Reverse<u64>, usize);
+type Urgency = (Rank, u64, Reverse<u64>, usize);
 
 struct Run<'a> {
     derived: &'a Derived,
@@ -146,8 +147,8 @@ impl<'a> Run<'a> {
     }
 
     fn urgency(&self, step: usize) -> Urgency {
-        let begun = self.derived.chains[self.chain_of[step]].is_begun;
-        (!begun, self.hint(step), Reverse(self.tail[step]), step)
+        let rank = self.derived.chains[self.chain_of[step]].rank;
+        (rank, self.hint(step), Reverse(self.tail[step]), step)
     }
 
     /// The chain that begins with a step, if one does.

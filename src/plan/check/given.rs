@@ -57,7 +57,10 @@ impl<'a> Given<'a> {
     /// Whether a VM counts on a host: it runs there, or has to be started there again.
     pub(super) fn occupies(&self, host: &HostName, vm: &VmName) -> bool {
         let reading = self.observed.host(host);
-        reading.is_some_and(|reading| reading.vms.get(vm).is_some_and(|vm| occupies(reading, vm)))
+        reading.is_some_and(|reading| {
+            let found = reading.vms.get(vm);
+            found.is_some_and(|found| self.is_occupied_by(reading, vm, found))
+        })
     }
 
     /// What there is of a resource; `None` where nothing limits it.
@@ -115,9 +118,39 @@ impl<'a> Given<'a> {
 
     fn occupants(&self, host: &HostName) -> impl Iterator<Item = &'a Vm> {
         let reading = self.observed.host(host);
-        reading.into_iter().flat_map(|reading| {
-            let vms = reading.vms.values();
-            vms.filter(move |vm| occupies(reading, vm))
+        reading.into_iter().flat_map(move |reading| {
+            let counted = move |(name, vm): &(&VmName, &Vm)| self.is_occupied_by(reading, name, vm);
+            reading.vms.iter().filter(counted).map(|(_, vm)| vm)
+        })
+    }
+
+    fn is_occupied_by(&self, host: &Host, name: &VmName, vm: &Vm) -> bool {
+        runs(host, vm) || (self.may_return(host, name, vm) && self.has_kept_room(host))
+    }
+
+    fn may_return(&self, host: &Host, name: &VmName, vm: &Vm) -> bool {
+        returns(host, vm) && !self.is_whole_elsewhere(host, name)
+    }
+
+    /// Whether the machine has memory for all that runs on it and all that may have to be started there again.
+    fn has_kept_room(&self, host: &Host) -> bool {
+        let mut left = Some(host.memory.0);
+        for (name, vm) in &host.vms {
+            if runs(host, vm) || self.may_return(host, name, vm) {
+                left = left.and_then(|left| left.checked_sub(vm.memory.0));
+            }
+        }
+        left.is_some()
+    }
+
+    /// Whether another host has all of a VM that an earlier apply shut down: only there it is started.
+    fn is_whole_elsewhere(&self, host: &Host, name: &VmName) -> bool {
+        let mut found = self.places(name).iter();
+        found.any(|(place, vm)| {
+            let marked = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+            let other = self.observed.host(place);
+            marked.is_some_and(|mark| mark.complete)
+                && other.is_some_and(|other| other.uuid != host.uuid)
         })
     }
 
@@ -267,10 +300,10 @@ pub(super) fn runs(host: &Host, vm: &Vm) -> bool {
     vm.power.is_active() && !never_ran(host, vm)
 }
 
-fn occupies(host: &Host, vm: &Vm) -> bool {
+/// Whether an earlier apply shut it down there and may have to start it there again.
+fn returns(host: &Host, vm: &Vm) -> bool {
     let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
-    let returns = mark.is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid);
-    runs(host, vm) || returns
+    mark.is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid)
 }
 
 /// Pools that are one storage: declared so in the manifest, or described by libvirt in the same words.
