@@ -17,7 +17,7 @@ use super::solver::{Floor, Job, Release, Room, Take, Use, Ways};
 use crate::desired::{self, ColdCopy, Desired, Method};
 use crate::model::{HostName, VmName};
 use crate::observed::{Host, Observed};
-use crate::plan::{MoveKind, Resource, Severity};
+use crate::plan::{DiskPlacement, MoveKind, Resource, Severity};
 
 /// So many places are named for one VM at a time, the roomiest first.
 const PLACES_MAX: usize = 8;
@@ -149,6 +149,8 @@ pub(super) fn with_a_stop<R>(
             && stopped.kind == MoveKind::Cold
             && stopped.may_stream
             && stopped.settings.cold_copy != ColdCopy::Direct
+            // Decided as carried host to host, its images are not the ones that a stream could carry.
+            && !stopped.disks.iter().any(DiskPlacement::is_flattened)
     })?;
     stopped.transfer = Transfer::Stream;
     stopped.hands_over = true;
