@@ -185,7 +185,9 @@ fn decide_way<'a>(
         restart: remains.was_active && !remains.is_active_at_end,
         stale_bases: remains.stale_bases,
     };
-    if differences.is_empty() || remains.is_under_way {
+    // What is started first can be judged as a running VM only when it runs.
+    let is_started = remains.is_active_at_end && !remains.vm.power.is_active();
+    if differences.is_empty() || remains.is_under_way || is_started {
         decision.intent = intent.finish();
         return;
     }
