@@ -277,7 +277,7 @@ impl Ledger<'_> {
     }
 
     /// What the VM's steps took beyond what stays, to make a volume that is there only in passing: compacted on its way,
-    /// or on a host where the VM only waits.
+    /// or on a host where the VM only waits. What a half-written copy occupied before it went is taken as well.
     fn taken_for(&self, id: StepId, at: &VolumeRef, pool: &Resource) -> Option<u64> {
         let [vm] = self.plan.step(id).vms.as_slice() else {
             return None;
@@ -289,6 +289,10 @@ impl Ledger<'_> {
             let step = self.plan.step(other);
             let here = step.takes.iter().filter(|(resource, _)| resource == pool);
             taken += here.map(|(_, amount)| amount).sum::<u64>();
+            let went = self
+                .discarded(other)
+                .filter(|(resource, _)| resource == pool);
+            taken += went.map_or(0, |(_, amount)| amount);
             match &step.action {
                 Action::CompactVolume { spec, .. }
                 | Action::CopyVolume { spec, .. }
