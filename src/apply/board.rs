@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gate::Gate;
 use super::reboot::{Phase, Reboot, reboots_of};
 use crate::hypervisor::Cancel;
+use crate::model::VmName;
 use crate::plan::{Action, Plan, Slot, Step, StepId};
 
 /// How far a step has come.
@@ -204,7 +205,8 @@ impl<'p> Board<'p> {
     }
 
     /// The next VM to bring back: it is or may be off because of us, the start that was to follow cannot come any
-    /// more, and nothing of its move runs.
+    /// more, and nothing of its move runs. Whoever was to have its room and is not there yet stays away; who is just
+    /// coming is waited for.
     pub(super) fn next_restore(&mut self, cancel: Cancel) -> Option<Restore> {
         let due = |reboot: &Reboot| {
             let stuck = match self.states[reboot.start] {
@@ -212,7 +214,12 @@ impl<'p> Board<'p> {
                 State::Waiting => cancel == Cancel::Now,
                 State::Running | State::Done => false,
             };
-            reboot.phase == Phase::Down && stuck && !self.is_working_on(reboot)
+            let heirs = self.heirs(reboot);
+            let is_coming = |index: &usize| self.states[*index] == State::Running;
+            reboot.phase == Phase::Down
+                && stuck
+                && !self.is_working_on(reboot)
+                && !heirs.iter().any(is_coming)
         };
         let index = self.reboots.iter().position(due)?;
         self.reboots[index].phase = Phase::Restoring;
@@ -226,9 +233,16 @@ impl<'p> Board<'p> {
         })
     }
 
+    /// The steps that bring others into the room that this VM has given up.
+    fn heirs<'r>(&self, reboot: &'r Reboot) -> &'r [usize] {
+        match &reboot.heirs {
+            Some((gives, heirs)) if self.states[*gives] == State::Done => heirs,
+            _ => &[],
+        }
+    }
+
     /// Steps that only this VM needs.
-    fn own_steps(&self, reboot: &Reboot) -> impl Iterator<Item = usize> {
-        let vm = &reboot.vm;
+    fn own_steps(&self, vm: &VmName) -> impl Iterator<Item = usize> {
         let own = move |(_, step): &(usize, &'p Step)| step.vms.iter().all(|of| of == vm);
         let plan: &'p Plan = self.plan;
         plan.steps
@@ -239,12 +253,19 @@ impl<'p> Board<'p> {
     }
 
     fn is_working_on(&self, reboot: &Reboot) -> bool {
-        self.own_steps(reboot)
+        self.own_steps(&reboot.vm)
             .any(|index| self.states[index] == State::Running)
     }
 
     fn skip_rest_of(&mut self, reboot: usize, because: StepId) -> Vec<Skip> {
-        let own: Vec<usize> = self.own_steps(&self.reboots[reboot]).collect();
+        let reboot = &self.reboots[reboot];
+        let away = |index: &&usize| self.states[**index] == State::Waiting;
+        let late = self.heirs(reboot).iter().filter(away);
+        let late: BTreeSet<&VmName> = late
+            .flat_map(|index| &self.plan.steps[*index].vms)
+            .collect();
+        let vms = late.into_iter().chain([&reboot.vm]);
+        let own: Vec<usize> = vms.flat_map(|vm| self.own_steps(vm)).collect();
         let mut skips = Vec::new();
         for index in own {
             if self.states[index] == State::Waiting {
@@ -278,6 +299,11 @@ impl<'p> Board<'p> {
                     Action::Define { vm, .. } | Action::MigratePaused { vm, .. } | Action::Start { vm, .. }
                         if *vm == reboot.vm)
             })
+    }
+
+    /// Whether others may have come into its room at the source meanwhile.
+    pub(super) fn gave_room_up(&self, reboot: &Reboot) -> bool {
+        !self.heirs(reboot).is_empty()
     }
 
     pub(super) fn reboot(&self, index: usize) -> &Reboot {

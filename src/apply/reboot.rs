@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{HostName, VmName};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Plan, Resource, Step};
 
 /// How far a reboot has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct Reboot {
     /// Indices of all that must be done until the VM runs and its old definition is gone: a definition left behind
     /// would be started with its host if it has autostart.
     pub(super) carry: BTreeSet<usize>,
+    /// Where it gives its room up while it is off: the step that does, and the steps by which others come into it.
+    pub(super) heirs: Option<(usize, Vec<usize>)>,
     /// How far it has come.
     pub(super) phase: Phase,
 }
@@ -87,9 +89,34 @@ fn reboot_after(plan: &Plan, shut_down: usize, from: &HostName, vm: &VmName) -> 
         to: to.clone(),
         shut_down,
         start,
+        heirs: heirs_of(plan, from, vm),
         carry,
         phase: Phase::Before,
     })
+}
+
+/// The step by which a VM that is off gives its room at its source up, and those that bring others there after it.
+fn heirs_of(plan: &Plan, from: &HostName, vm: &VmName) -> Option<(usize, Vec<usize>)> {
+    let memory = Resource::Memory(from.clone());
+    let gives = plan.steps.iter().position(|step| {
+        let is_its = matches!(&step.action, Action::Define { vm: named, from: place, .. } if named == vm && place == from);
+        is_its && step.frees.iter().any(|(resource, _)| *resource == memory)
+    })?;
+    let comes = |step: &Step| match &step.action {
+        Action::MigrateLive { vm: other, to, .. } | Action::MigratePaused { vm: other, to, .. } => {
+            other != vm && to == from
+        }
+        Action::Start {
+            vm: other, host, ..
+        } => other != vm && host == from,
+        _ => false,
+    };
+    let steps = plan.steps.iter().enumerate();
+    let arrivals = steps
+        .filter(|(_, step)| comes(step))
+        .map(|(index, _)| index);
+    let after = arrivals.filter(|index| ancestors_of(&plan.steps, *index).contains(&gives));
+    Some((gives, after.collect()))
 }
 
 /// Every step that this one waits for, directly or not.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::options::Options;
 use crate::hypervisor::{Cancel, Depth, Hypervisor, ObserveRequest, Progress, StepError, Watch};
-use crate::model::{HostName, RunState, VmName};
+use crate::model::{Bytes, HostName, RunState, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::Action;
 
@@ -23,6 +23,8 @@ pub(super) struct Task {
     pub(super) to: HostName,
     /// Whether the destination may know the VM: a step that could have told it was begun.
     pub(super) reached_destination: bool,
+    /// Whether others may have come into its room at the source meanwhile.
+    pub(super) gave_room_up: bool,
 }
 
 impl Task {
@@ -166,6 +168,7 @@ fn decide(task: &Task, seen: &Observed) -> Result<Decision, String> {
         }
         (None | Some(RunState::ShutOff), Some(RunState::Running)) => Ok(Decision::Runs(to.clone())),
         (Some(RunState::ShutOff), None | Some(RunState::ShutOff)) => {
+            has_room(task, seen)?;
             act(from, How::Start, destination)
         }
         // A migration of a VM that was started paused broke off: its guest has not run yet.
@@ -180,6 +183,25 @@ fn decide(task: &Task, seen: &Observed) -> Result<Decision, String> {
             task.vm
         )),
     }
+}
+
+/// Refuses a start that would take memory from whoever has come into the room that the VM has given up: libvirt starts
+/// a VM whether there is memory for it or not.
+fn has_room(task: &Task, seen: &Observed) -> Result<(), String> {
+    let Some(host) = seen.host(&task.from).filter(|_| task.gave_room_up) else {
+        return Ok(());
+    };
+    let active = host.vms.values().filter(|vm| vm.power.is_active());
+    let used: Bytes = active.map(|vm| vm.memory).sum();
+    let needed = host.vms.get(&task.vm).map_or(Bytes::ZERO, |vm| vm.memory);
+    let free = host.memory.minus(used);
+    if needed <= free {
+        return Ok(());
+    }
+    Err(format!(
+        "others have its room on {} now: it needs {needed}, and {free} are free",
+        task.from
+    ))
 }
 
 fn vm_on<'a>(task: &Task, seen: &'a Observed, host: &HostName) -> Result<Option<&'a Vm>, String> {

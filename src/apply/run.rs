@@ -151,6 +151,7 @@ impl<'a> Coordinator<'a> {
                 from: due.from.clone(),
                 to: due.to.clone(),
                 reached_destination: self.board.reached_destination(due),
+                gave_room_up: self.board.gave_room_up(due),
             };
             jobs.push(Job::Restore(reboot, task));
         }

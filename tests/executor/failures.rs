@@ -184,10 +184,20 @@ fn a_guest_that_is_off_for_its_move_is_brought_back_after_a_panic_too() {
 }
 
 /// Simulated hosts of which one refuses an act, or is out of its mind.
-struct Refusing {
-    hosts: Simulator,
+pub(super) struct Refusing {
+    pub(super) hosts: Simulator,
     refused: &'static str,
     panics: bool,
+}
+
+impl Refusing {
+    pub(super) fn new(hosts: Simulator, refused: &'static str) -> Self {
+        Self {
+            hosts,
+            refused,
+            panics: false,
+        }
+    }
 }
 
 impl Hypervisor for Refusing {

@@ -9,6 +9,7 @@ mod failures;
 mod locks;
 mod order;
 mod stopping;
+mod trades;
 mod undo;
 
 use domicile::apply::{CancelHandle, Event, Happening, Options, Summary, run};
