@@ -6,13 +6,21 @@ use super::intent::{Intent, Transfer};
 use super::place::Way;
 use super::storages::Storages;
 use crate::desired::Desired;
-use crate::model::{Bytes, HostName, MoveMark, VmName, VolumeFormat, VolumeRef};
+use crate::model::{Bytes, HostName, MoveMark, VmName, VolumeFormat, VolumeName, VolumeRef};
 use crate::observed::{Host, Observed, Vm};
 use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource};
 
 /// The resource that a volume's bytes come from.
 pub(super) fn pool(way: &Way<'_>, at: &VolumeRef) -> Resource {
     way.storages.room(&at.host, &at.pool)
+}
+
+/// A volume as the storage has it, whichever hosts see that.
+pub(super) type Stored = (Resource, VolumeName);
+
+/// Where a volume is, whichever host names it.
+pub(super) fn stored(way: &Way<'_>, at: &VolumeRef) -> Stored {
+    (pool(way, at), at.volume.clone())
 }
 
 fn machine(intent: &Intent<'_>, host: &HostName) -> Vec<(Resource, u64)> {
@@ -177,31 +185,32 @@ fn mark_of(vm: &Vm) -> Option<&MoveMark> {
     vm.detail.as_ref()?.mark.as_ref()
 }
 
-/// Whether an earlier apply shut the VM down there and may have to start it there again. Once its destination has
-/// everything, it is started nowhere else: who waits for its room at its source may be who has to leave before it can
-/// be started.
-fn returns(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
-    let shut_down_here = |mark: &&MoveMark| mark.was_active && mark.from_uuid == host.uuid;
-    let Some(mark) = mark_of(vm).filter(shut_down_here) else {
+/// Whether an earlier apply has shut the VM down and may have to start it there: at its source until its destination has
+/// everything, and from then on only there. Who waits for the room at its source may be who has to leave first.
+fn may_start(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
+    let Some(mark) = mark_of(vm).filter(|mark| mark.was_active) else {
         return false;
     };
+    if mark.to_uuid == host.uuid && mark.complete {
+        return true;
+    }
     let mut hosts = observed.reached().map(|(_, host)| host);
     let destination = hosts.find(|host| host.uuid == mark.to_uuid && host.uuid != mark.from_uuid);
     let there = destination.and_then(|host| host.vms.get(name));
-    !there.and_then(mark_of).is_some_and(|mark| mark.complete)
+    mark.from_uuid == host.uuid && !there.and_then(mark_of).is_some_and(|mark| mark.complete)
 }
 
-/// Whether a VM's memory counts as taken on the host: it is active there, or it may have to be started there again and
-/// the host has kept the memory for it. Where others were started meanwhile (with their host, after it lost power), it
+/// Whether a VM's memory counts as taken on the host: it is active there, or it may have to be started there and the
+/// host has the memory for it. Where others were started meanwhile (with their host, after it lost power), it
 /// waits for room like any VM that comes.
 fn counts(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
     let is_wanted =
-        |name: &VmName, vm: &Vm| vm.power.is_active() || returns(observed, host, name, vm);
+        |name: &VmName, vm: &Vm| vm.power.is_active() || may_start(observed, host, name, vm);
     let is_kept = || {
         let wanted = host.vms.iter().filter(|(name, vm)| is_wanted(name, vm));
         wanted.map(|(_, vm)| vm.memory).sum::<Bytes>() <= host.memory
     };
-    vm.power.is_active() || (returns(observed, host, name, vm) && is_kept())
+    vm.power.is_active() || (may_start(observed, host, name, vm) && is_kept())
 }
 
 impl Intent<'_> {

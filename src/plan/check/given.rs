@@ -128,8 +128,9 @@ impl<'a> Given<'a> {
         runs(host, vm) || (self.may_return(host, name, vm) && self.has_kept_room(host))
     }
 
+    /// Whether it has to be possible to start it there, since an earlier apply has shut it down.
     fn may_return(&self, host: &Host, name: &VmName, vm: &Vm) -> bool {
-        returns(host, vm) && !self.is_whole_elsewhere(host, name)
+        returns(host, vm) && !self.is_whole_elsewhere(host, name) || arrives(host, vm)
     }
 
     /// Whether the machine has memory for all that runs on it and all that may have to be started there again.
@@ -304,6 +305,12 @@ pub(super) fn runs(host: &Host, vm: &Vm) -> bool {
 fn returns(host: &Host, vm: &Vm) -> bool {
     let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
     mark.is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid)
+}
+
+/// Whether an earlier apply has carried all of it there and may not have started it.
+fn arrives(host: &Host, vm: &Vm) -> bool {
+    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+    mark.is_some_and(|mark| mark.was_active && mark.complete && mark.to_uuid == host.uuid)
 }
 
 /// Pools that are one storage: declared so in the manifest, or described by libvirt in the same words.
