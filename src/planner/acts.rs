@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::intent::{Intent, Transfer};
+use super::room::{self, Stored};
 use crate::definition;
 use crate::desired::{Driver, Method, OnStall};
 use crate::model::{Bytes, MoveMark, VolumeFormat, VolumeRef};
@@ -16,8 +17,8 @@ use crate::rules;
 /// go in it that no move of the plan brings again.
 pub(super) fn actions(
     intent: &Intent<'_>,
-    stale: &BTreeSet<VolumeRef>,
-    brought_again: &BTreeSet<&VolumeRef>,
+    stale: &BTreeSet<Stored>,
+    brought_again: &BTreeSet<Stored>,
 ) -> Vec<(Action, Bytes)> {
     let mut actions = left_to_do(intent, brought_again);
     if intent.transfer == Transfer::Nothing {
@@ -91,7 +92,7 @@ pub(super) fn actions(
 }
 
 /// What an earlier apply left to be done, before all else.
-fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<&VolumeRef>) -> Vec<(Action, Bytes)> {
+fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<Stored>) -> Vec<(Action, Bytes)> {
     let prelude = intent
         .prelude
         .iter()
@@ -102,7 +103,7 @@ fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<&VolumeRef>) -> Vec<
     let litter = intent
         .stale_bases
         .iter()
-        .filter(|base| !brought_again.contains(base));
+        .filter(|base| !brought_again.contains(&room::stored(&intent.way, base)));
     let litter = litter.map(|base| (delete(intent, base, None, true), Bytes::ZERO));
     actions.splice(before_unmark..before_unmark, litter.collect::<Vec<_>>());
     actions
@@ -357,13 +358,14 @@ fn seen(intent: &Intent<'_>) -> Option<Seen> {
 }
 
 /// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.
-fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
+fn mark(intent: &Intent<'_>, stale: &BTreeSet<Stored>) -> MoveMark {
+    let is_stale = |base: &VolumeRef| stale.contains(&room::stored(&intent.way, base));
     let copied = || intent.disks.iter().filter(|disk| disk.carry.is_copied());
     let names = |at: &VolumeRef| (at.pool.clone(), at.volume.clone());
     let new_base = |disk: &DiskPlacement| match &disk.carry {
         Carry::Thin { base_from, base_to }
             if !intent.way.is_base_in_place(base_from, base_to)
-                && (stale.contains(base_to) || intent.way.observed.volume(base_to).is_none()) =>
+                && (is_stale(base_to) || intent.way.observed.volume(base_to).is_none()) =>
         {
             Some(names(base_to))
         }
@@ -394,7 +396,7 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<VolumeRef>) -> MoveMark {
         // What an earlier apply has made and left half-written stays ours until it is written anew.
         made: copied()
             .filter_map(|disk| match &disk.carry {
-                Carry::Thin { base_to, .. } if stale.contains(base_to) => Some(names(base_to)),
+                Carry::Thin { base_to, .. } if is_stale(base_to) => Some(names(base_to)),
                 _ => None,
             })
             .collect(),

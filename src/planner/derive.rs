@@ -7,11 +7,11 @@ use super::estimate::forecast;
 use super::intent::Intent;
 use super::limits::{uses, with_rate};
 use super::rank::{Rank, rank};
-use super::room;
+use super::room::{self, Stored};
 use crate::model::Millis;
-use crate::model::{Bytes, VmName, VolumeName, VolumeRef};
+use crate::model::{Bytes, VmName, VolumeRef};
 use crate::plan::{
-    Action, Carry, Dependency, Detour, DiskPlacement, Half, Resource, Step, StepId, VolumeSpec, Why,
+    Action, Carry, Dependency, Detour, DiskPlacement, Half, Step, StepId, VolumeSpec, Why,
 };
 
 /// Steps that belong together: the chain of one VM's move, or the one step that brings a base.
@@ -33,9 +33,9 @@ pub(super) struct Derived {
     /// The step that proves or brings a base, by where it is and where it goes.
     bases: BTreeMap<(VolumeRef, VolumeRef), StepId>,
     /// The step that brings a base to its storage, however many hosts see that, and from wherever.
-    brought: BTreeMap<(Resource, VolumeName), StepId>,
+    brought: BTreeMap<Stored, StepId>,
     /// Bases that an earlier apply may have left half-written, and that nothing uses.
-    stale: BTreeSet<VolumeRef>,
+    stale: BTreeSet<Stored>,
     /// The first step of a base's chain, by its last.
     base_first: BTreeMap<usize, usize>,
     /// The chain of each VM's move.
@@ -44,19 +44,19 @@ pub(super) struct Derived {
 
 /// The steps of all moves.
 pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
-    let stale = intents
-        .iter()
-        .flat_map(|intent| intent.stale_bases.iter().cloned());
+    let stale = intents.iter().flat_map(|intent| {
+        let bases = intent.stale_bases.iter();
+        bases.map(|base| room::stored(&intent.way, base))
+    });
     let mut derived = Derived {
         stale: stale.collect(),
         ..Derived::default()
     };
-    let disks = intents.iter().flat_map(|intent| &intent.disks);
-    let bases = disks.filter_map(|disk| match &disk.carry {
-        Carry::Thin { base_to, .. } => Some(base_to),
-        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
+    let bases = intents.iter().flat_map(|intent| {
+        let bases = thin(intent).map(|(_, base_to)| base_to);
+        bases.map(|base| room::stored(&intent.way, base))
     });
-    let brought: BTreeSet<&VolumeRef> = bases.collect();
+    let brought: BTreeSet<Stored> = bases.collect();
     for intent in intents {
         derived.add(intent, &brought);
     }
@@ -106,8 +106,8 @@ impl Derived {
             return None;
         }
         let pair = (base_from.clone(), base_to.clone());
-        let storage = room::pool(&intent.way, base_to);
-        let place = (storage.clone(), base_to.volume.clone());
+        let place = room::stored(&intent.way, base_to);
+        let storage = place.0.clone();
         if let Some(id) = self.bases.get(&pair) {
             let vms = &mut self.steps[id.0].vms;
             if !vms.contains(intent.name) {
@@ -116,7 +116,7 @@ impl Derived {
             return Some(*id);
         }
         let brought = self.brought.get(&place).copied();
-        let stale = self.stale.contains(base_to) && brought.is_none();
+        let stale = self.stale.contains(&place) && brought.is_none();
         let seen = intent.way.observed.volume(base_to).is_some();
         let there = brought.is_some() || seen && !stale;
         let (action, size) = bring(intent, disk, there)?;
@@ -152,7 +152,7 @@ impl Derived {
         Some(id)
     }
 
-    fn add(&mut self, intent: &Intent<'_>, brought: &BTreeSet<&VolumeRef>) {
+    fn add(&mut self, intent: &Intent<'_>, brought: &BTreeSet<Stored>) {
         let mut chain: Vec<StepId> = Vec::new();
         for (action, size) in actions(intent, &self.stale, brought) {
             let after = chain.last().map(|last| Dependency {
@@ -259,7 +259,7 @@ impl Derived {
         }
         let mut clones_of: BTreeMap<&VolumeRef, Vec<&Intent<'_>>> = BTreeMap::new();
         // Where clones come to stand on a base, whichever host sees it.
-        let mut awaited: BTreeSet<(Resource, &VolumeName)> = BTreeSet::new();
+        let mut awaited: BTreeSet<Stored> = BTreeSet::new();
         for (intent, (from, to)) in intents
             .iter()
             .flat_map(|one| thin(one).map(move |pair| (one, pair)))
@@ -268,18 +268,15 @@ impl Derived {
             if clones.last().is_none_or(|last| last.name != intent.name) {
                 clones.push(intent);
             }
-            awaited.insert((room::pool(&intent.way, to), &to.volume));
+            awaited.insert(room::stored(&intent.way, to));
         }
         let mut done: BTreeSet<&VolumeRef> = BTreeSet::new();
         for intent in intents.iter().filter(|intent| asks(intent)) {
             for (base_from, base_to) in thin(intent) {
                 // A clone that comes stands on the base as well; until it does, no host would know.
-                let storage = room::pool(&intent.way, base_from);
+                let place = room::stored(&intent.way, base_from);
                 let stays = intent.way.is_base_in_place(base_from, base_to);
-                if stays
-                    || done.contains(base_from)
-                    || awaited.contains(&(storage, &base_from.volume))
-                {
+                if stays || done.contains(base_from) || awaited.contains(&place) {
                     continue;
                 }
                 done.insert(base_from);
