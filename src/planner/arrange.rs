@@ -15,8 +15,9 @@ use super::difference::Index;
 use super::gates;
 use super::intent::{Intent, Transfer};
 use super::limits;
-use super::no_room::no_room;
-use super::problem::{Numbers, begun_first, left, problem, steps_of, whole};
+use super::no_room::{makes_way, no_order, no_room};
+use super::problem::{Numbers, begun_first, left, problem, steps_of, takes, waits_for, whole};
+use super::rank::Rank;
 use super::room;
 use super::schedule::schedule;
 use super::solver::{self, Limits, Outcome, Solution, Way};
@@ -33,10 +34,13 @@ const PLAN_TIME: Millis = Millis::from_secs(5);
 /// The search goes on for so much work for each pair of moves, and for each move: a few have few orders.
 const WORK_PER_PAIR: u64 = 2_000;
 const WORK_PER_MOVE: u64 = 40_000;
+/// So many VMs are looked at for one that may be in the way of another.
+const COMPETITORS_MAX: usize = 16;
 /// How often the solver is asked anew because a way turned out to be closed; after that nobody takes a detour.
 const ROUNDS_MAX: usize = 8;
 
 /// What the solver is asked about.
+#[derive(Clone, Copy)]
 struct Question<'q> {
     derived: &'q Derived,
     capacities: &'q [Capacity],
@@ -92,6 +96,11 @@ pub(super) fn arrange<'a>(
             detours: round <= ROUNDS_MAX,
         };
         let first = ask(world, &intents, &question, 0);
+        if let Some((vm, finding)) = in_the_way(world, &intents, &question, &first) {
+            findings.push(finding);
+            intents = without(intents, &[vm].into(), &mut refused);
+            continue;
+        }
         if !first.stuck.is_empty() {
             let (stuck, told) = no_room(&intents, &question.derived.chains, &first, &capacities);
             findings.extend(told);
@@ -128,19 +137,32 @@ pub(super) fn arrange<'a>(
     }
 }
 
-fn no_order(intents: &[Intent<'_>], vm: &VmName) -> Finding {
-    let intent = intents.iter().find(|intent| intent.name == vm);
-    let way = intent.map_or_else(String::new, |intent| {
-        format!(" from {} to {}", intent.way.from, intent.way.to)
-    });
-    Finding {
-        severity: Severity::Blocks,
-        code: "capacity".into(),
-        vm: Some(vm.clone()),
-        host: intent.map(|intent| intent.way.to.clone()),
-        message: format!("no order was found in which its move{way} has room"),
-        remedy: "apply the other moves first, then plan again".into(),
-    }
+/// A VM without which one that an earlier apply has shut down would find the room to run again.
+fn in_the_way(
+    world: World<'_>,
+    intents: &[Intent<'_>],
+    question: &Question<'_>,
+    solution: &Solution,
+) -> Option<(VmName, Finding)> {
+    let chains = &question.derived.chains;
+    let (down, resource) = waits_for(chains, solution)?;
+    let resource = &question.capacities.get(resource)?.resource;
+    let all = chains.iter().filter(|chain| chain.rank == Rank::Fresh);
+    let competes = all.filter(|chain| takes(question.derived, chain).contains(resource));
+    let others = competes.filter_map(|chain| chain.vm.as_ref());
+    let found = others.take(COMPETITORS_MAX).find(|other| {
+        let fewer = intents.iter().filter(|intent| intent.name != *other);
+        let fewer: Vec<Intent<'_>> = fewer.cloned().collect();
+        let derived = derive(&fewer);
+        let without = Question {
+            derived: &derived,
+            ..*question
+        };
+        let solution = ask(world, &fewer, &without, 0);
+        waits_for(&derived.chains, &solution).is_none()
+    })?;
+    let finding = makes_way(intents, found, down);
+    Some((found.clone(), finding))
 }
 
 /// The intents without those of these VMs; what an earlier apply left of them is put in order all the same, unless that

@@ -161,3 +161,29 @@ fn relief(group: &Stuck, capacities: &[Capacity]) -> String {
         amount(resource, more)
     )
 }
+
+/// A move that no order of all steps had room for, though the solver had found one.
+pub(super) fn no_order(intents: &[Intent<'_>], vm: &VmName) -> Finding {
+    let intent = intents.iter().find(|intent| intent.name == vm);
+    let way = intent.map_or_else(String::new, |intent| {
+        format!(" from {} to {}", intent.way.from, intent.way.to)
+    });
+    Finding {
+        severity: Severity::Blocks,
+        code: "capacity".into(),
+        vm: Some(vm.clone()),
+        host: intent.map(|intent| intent.way.to.clone()),
+        message: format!("no order was found in which its move{way} has room"),
+        remedy: "apply the other moves first, then plan again".into(),
+    }
+}
+
+/// A move that would take the room in which another VM has to run again.
+pub(super) fn makes_way(intents: &[Intent<'_>], vm: &VmName, down: &VmName) -> Finding {
+    let mut finding = no_order(intents, vm);
+    finding.message = format!(
+        "it would take the room of {down}, which an earlier apply has shut down and which has to run again"
+    );
+    finding.remedy = "apply this plan first, then plan again".into();
+    finding
+}

@@ -201,16 +201,27 @@ fn precedences(derived: &Derived) -> Vec<Precedence> {
     found
 }
 
+/// What a chain takes any of.
+pub(super) fn takes<'d>(derived: &'d Derived, chain: &Chain) -> BTreeSet<&'d Resource> {
+    let steps = chain.steps.iter();
+    let takes = steps.flat_map(|step| &derived.steps[*step].takes);
+    let takes = takes.filter(|(_, amount)| *amount > 0);
+    takes.map(|(resource, _)| resource).collect()
+}
+
+/// A VM that an earlier apply has shut down and that a solution leaves off, with the number of what it lacks.
+pub(super) fn waits_for<'c>(
+    chains: &'c [Chain],
+    solution: &Solution,
+) -> Option<(&'c VmName, usize)> {
+    let short = solution.stuck.iter().flat_map(|group| &group.short);
+    let mut down = short.filter(|short| chains[short.item].rank == Rank::Down);
+    down.find_map(|short| Some((chains[short.item].vm.as_ref()?, short.resource)))
+}
+
 /// Chains before those that only compete for their room and have less right to it.
 pub(super) fn begun_first(derived: &Derived) -> Vec<Precedence> {
-    let takes = |chain: usize| {
-        let steps = derived.chains[chain].steps.iter();
-        let takes = steps.flat_map(|step| &derived.steps[*step].takes);
-        takes
-            .filter(|(_, amount)| *amount > 0)
-            .map(|(resource, _)| resource)
-            .collect::<BTreeSet<_>>()
-    };
+    let takes = |chain: usize| takes(derived, &derived.chains[chain]);
     let rank = |chain: usize| derived.chains[chain].rank;
     let all = 0..derived.chains.len();
     let begun: Vec<usize> = all
