@@ -32,6 +32,7 @@ pub(super) fn read(
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout,
     };
     let mut observed = hosts.observe(&request);
@@ -48,18 +49,39 @@ pub(super) fn read(
         request.fits = planner::questions(desired, &observed);
         request.ask_qemu = planner::monitors(desired, &observed);
         observed.hosts.extend(hosts.observe(&request).hosts);
-        // Only now it is known which disks they have. Seldom is anything left to look for.
-        request.refresh = planner::unlisted(desired, &observed);
-        if !request.refresh.is_empty() {
-            request
-                .hosts
-                .retain(|name, _| observed.host(name).is_some());
-            observed.hosts.extend(hosts.observe(&request).hosts);
-        }
+        // Only now it is known which disks they have.
+        ask_of_volumes(hosts, desired, request, &mut observed);
     }
     waiting.end();
     reached_any(&observed)?;
     Ok(observed)
+}
+
+/// Asks for what is left to know of volumes. No VM is looked at once more, so it costs little.
+fn ask_of_volumes(
+    hosts: &dyn Hypervisor,
+    desired: &Desired,
+    request: ObserveRequest,
+    observed: &mut Observed,
+) {
+    let unread = planner::unread(desired, observed);
+    if unread.is_empty() {
+        return;
+    }
+    let mut request = ObserveRequest {
+        depth: Depth::Bulk,
+        fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        ..request
+    };
+    request.hosts.retain(|host, _| unread.concerns(host));
+    (request.refresh, request.volumes) = (unread.pools, unread.volumes);
+    for (name, reading) in hosts.observe(&request).hosts {
+        match (observed.hosts.get_mut(&name), reading) {
+            (Some(Reading::Reached(host)), Reading::Reached(later)) => host.learn_volumes(*later),
+            (_, reading) => drop(observed.hosts.insert(name, reading)),
+        }
+    }
 }
 
 /// Everything about all hosts.
@@ -76,6 +98,7 @@ pub(super) fn read_full(
         fits: planner::demands(desired),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout,
     });
     waiting.end();

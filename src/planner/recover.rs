@@ -58,7 +58,8 @@ fn migrates(vm: &Vm) -> bool {
         .is_some_and(|detail| detail.job == Some(JobKind::MigrationOut))
 }
 
-fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
+/// The volumes of a mark, as those of that host.
+pub(super) fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
     let at = |(pool, volume): &(_, _)| VolumeRef {
         host: host.clone(),
         pool: Clone::clone(pool),
@@ -157,17 +158,20 @@ fn is_by_user(vm: &Vm) -> bool {
     vm.power.reason == "user"
 }
 
+/// The host of that UUID: by its name the manifest may mean another one now.
+pub(super) fn known_by<'a>(observed: &'a Observed, uuid: &str) -> Option<&'a HostName> {
+    let mut hosts = observed.reached();
+    let (name, _) = hosts.find(|(_, host)| host.uuid == uuid)?;
+    Some(name)
+}
+
 fn host_of<'a>(
     observed: &'a Observed,
     vm: &VmName,
     uuid: &str,
     named: &HostName,
 ) -> Result<&'a HostName, Box<Finding>> {
-    let by_uuid = observed
-        .reached()
-        .find(|(_, host)| host.uuid == uuid)
-        .map(|(name, _)| name);
-    by_uuid.ok_or_else(|| {
+    known_by(observed, uuid).ok_or_else(|| {
         let silent = observed.hosts.values().any(|reading| matches!(reading, Reading::Unreachable { .. }));
         let hint = if silent { "make the hosts reachable that could not be read" } else { "add it to the manifest" };
         Box::new(Finding {
