@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired;
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName, VolumeName};
 use crate::observed::Observed;
 use crate::plan::Action;
 
@@ -65,6 +65,8 @@ pub struct ObserveRequest {
     pub ask_qemu: BTreeSet<VmName>,
     /// Pools in which each host is made to look for volumes anew before it is read.
     pub refresh: BTreeMap<HostName, BTreeSet<PoolName>>,
+    /// Volumes whose details each host is asked for, besides those of volumes that VMs use which are looked into.
+    pub volumes: BTreeMap<HostName, BTreeSet<(PoolName, VolumeName)>>,
     /// How long one host may take before it counts as unreachable.
     pub timeout: Millis,
 }

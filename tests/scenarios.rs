@@ -47,6 +47,7 @@ fn carry_out(desired: &Desired, observed: &Observed, first: &Plan, name: &str) {
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: Millis::from_secs(10),
     };
     let again = planned(desired, &hosts.observe(&request), name);

@@ -134,6 +134,7 @@ fn look(task: &Task, hosts: &dyn Hypervisor, options: &Options) -> Observed {
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: options.timeout,
     })
 }

@@ -36,6 +36,7 @@ pub(super) fn read(
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout,
     };
     let mut observed = hosts.observe(&request);
@@ -52,26 +53,34 @@ pub(super) fn read(
         request.fits = planner::questions(desired, &observed);
         request.ask_qemu = planner::monitors(desired, &observed);
         observed.hosts.extend(hosts.observe(&request).hosts);
-        // Only now it is known which disks they have. Seldom is anything left to look for.
-        request.refresh = planner::unlisted(desired, &observed);
-        if !request.refresh.is_empty() {
-            request
-                .hosts
-                .retain(|name, _| observed.host(name).is_some());
-            observed.hosts.extend(hosts.observe(&request).hosts);
-            request.refresh.clear();
-        }
-        for _ in 0..THIRD_HOST_ROUNDS {
-            let third = planner::third_hosts(desired, &observed);
-            if third == ThirdHosts::default() || !ask_more(&mut request, third) {
-                break;
-            }
-            observed.hosts.extend(hosts.observe(&request).hosts);
+        // Only now it is known which disks they have.
+        ask_of_volumes(hosts, desired, &request, &mut observed);
+        if ask_of_third_hosts(hosts, desired, &mut request, &mut observed) {
+            ask_of_volumes(hosts, desired, &request, &mut observed);
         }
     }
     waiting.end();
     reached_any(&observed)?;
     Ok(observed)
+}
+
+/// Asks for what is left to know of hosts by way of which VMs may move. Whether anything was.
+fn ask_of_third_hosts(
+    hosts: &dyn Hypervisor,
+    desired: &Desired,
+    request: &mut ObserveRequest,
+    observed: &mut Observed,
+) -> bool {
+    let mut asked = false;
+    for _ in 0..THIRD_HOST_ROUNDS {
+        let third = planner::third_hosts(desired, observed);
+        if third == ThirdHosts::default() || !ask_more(request, third) {
+            break;
+        }
+        observed.hosts.extend(hosts.observe(request).hosts);
+        asked = true;
+    }
+    asked
 }
 
 /// Adds to a request what is asked of third hosts. Whether that is anything new.
@@ -91,6 +100,33 @@ fn ask_more(request: &mut ObserveRequest, third: ThirdHosts) -> bool {
     is_new || request.fits.len() > before
 }
 
+/// Asks for what is left to know of volumes. No VM is looked at once more, so it costs little.
+fn ask_of_volumes(
+    hosts: &dyn Hypervisor,
+    desired: &Desired,
+    request: &ObserveRequest,
+    observed: &mut Observed,
+) {
+    let unread = planner::unread(desired, observed);
+    if unread.is_empty() {
+        return;
+    }
+    let mut request = ObserveRequest {
+        depth: Depth::Bulk,
+        fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        ..request.clone()
+    };
+    request.hosts.retain(|host, _| unread.concerns(host));
+    (request.refresh, request.volumes) = (unread.pools, unread.volumes);
+    for (name, reading) in hosts.observe(&request).hosts {
+        match (observed.hosts.get_mut(&name), reading) {
+            (Some(Reading::Reached(host)), Reading::Reached(later)) => host.learn_volumes(*later),
+            (_, reading) => drop(observed.hosts.insert(name, reading)),
+        }
+    }
+}
+
 /// Everything about all hosts.
 pub(super) fn read_full(
     console: Console,
@@ -105,6 +141,7 @@ pub(super) fn read_full(
         fits: planner::demands(desired),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout,
     });
     waiting.end();

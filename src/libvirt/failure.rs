@@ -58,8 +58,13 @@ impl Failure {
 
     /// The failure of this step.
     pub(super) fn of(self, action: &Action) -> StepError {
+        self.of_what(action.to_string())
+    }
+
+    /// The failure of what is called so.
+    pub(super) fn of_what(self, what: impl Into<String>) -> StepError {
         StepError {
-            what: action.to_string(),
+            what: what.into(),
             why: self.why,
             help: self.help,
             cancelled: self.cancelled,

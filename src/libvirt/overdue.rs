@@ -3,7 +3,8 @@
 //! call: should its answer come after all, everybody has acted on the failure by then.
 //!
 //! A host that is gone altogether is noticed earlier, by keepalive; this is for a daemon that answers its keepalive and
-//! nothing else, such as one whose storage hangs.
+//! nothing else, such as one whose storage hangs. A call that may last is watched by whoever made it, who gives up by
+//! itself ([`Patience::give_up`]).
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::CallError;
+use super::failure::Failure;
 use crate::hypervisor::{Cancel, Outcome, Progress, StepError, Watch};
 use crate::model::{HostName, Millis};
 
@@ -52,6 +54,7 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     given_up: AtomicBool,
+    because: Mutex<Option<Failure>>,
     number: AtomicU64,
     pending: Mutex<BTreeMap<u64, Pending>>,
 }
@@ -87,6 +90,20 @@ impl Patience {
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<u64, Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up for this reason, whatever calls are under way: no further one is made, and whoever waits for the step
+    /// hears the reason at once.
+    pub(super) fn give_up(&self, because: Failure) {
+        let mut place = self.because.lock().unwrap_or_else(PoisonError::into_inner);
+        place.get_or_insert(because);
+        self.given_up.store(true, Ordering::SeqCst);
+    }
+
+    /// Why somebody has given up.
+    fn reason(&self) -> Option<Failure> {
+        let mut place = self.because.lock().unwrap_or_else(PoisonError::into_inner);
+        place.take()
     }
 
     /// Gives up where a call is overdue: no further one is made. The host that did not answer, and for how long.
@@ -158,7 +175,12 @@ pub(super) fn step(
             Cancel::Now => 2,
         };
         cancel.store(wish, Ordering::SeqCst);
-        match told.recv_timeout(LOOK_EVERY) {
+        let news = told.recv_timeout(LOOK_EVERY);
+        // What the step says once it was given up comes of that.
+        if let Some(failure) = patience.reason() {
+            return Err(failure.of_what(what));
+        }
+        match news {
             Ok(News::Progress(progress)) => watch.progress(progress),
             Ok(News::Note(text)) => watch.note(&text),
             Ok(News::Ended(Ok(result))) => return result,
@@ -225,6 +247,27 @@ mod tests {
         let (first, second) = later.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(first, "the answer came after all");
         assert!(second.unwrap_err().contains("nobody waits"));
+    }
+
+    #[test]
+    fn a_step_that_is_given_up_while_its_call_lasts_fails_at_once_and_says_why() {
+        let (hold, end) = mpsc::channel::<()>();
+        let work = move |_: &dyn Watch, patience: &Arc<Patience>| {
+            thread::scope(|scope| {
+                let until_its_other_end_goes = move || end.recv().map_or(Ok(()), Ok);
+                let lasts = move || patience.call(&host(), None, until_its_other_end_goes);
+                let lasting = scope.spawn(lasts);
+                let why = Failure::new("nobody carries it on").with_help("wait");
+                patience.give_up(why);
+                assert!(patience.call(&host(), None, || Ok(())).is_err());
+                drop(lasting.join());
+                Ok(Outcome::default())
+            })
+        };
+        let error = step("migrate web", &Wanting(Cancel::No), work).unwrap_err();
+        drop(hold);
+        assert_eq!(error.to_string(), "migrate web: nobody carries it on");
+        assert_eq!(error.help.as_deref(), Some("wait"));
     }
 
     #[test]

@@ -310,6 +310,28 @@ impl Host {
         })
     }
 
+    /// Takes over what a later reading of the same host tells of its pools. What is known of the contents of volumes
+    /// that it did not look into stays known.
+    pub fn learn_volumes(&mut self, later: Self) {
+        for (name, mut pool) in later.pools {
+            if let Some(known) = self.pools.remove(&name) {
+                pool.refreshed = pool.active && (pool.refreshed || known.refreshed);
+                for (volume, known) in known.volumes {
+                    let same = |now: &&mut Volume| now.path == known.path && now.detail.is_none();
+                    if let Some(now) = pool.volumes.get_mut(&volume).filter(same) {
+                        now.detail = known.detail;
+                    }
+                }
+            }
+            self.pools.insert(name, pool);
+        }
+        for gap in later.gaps {
+            if !self.gaps.contains(&gap) {
+                self.gaps.push(gap);
+            }
+        }
+    }
+
     /// Whether it has a bridge of that name; `None` where that is unknown.
     #[must_use]
     pub fn has_bridge(&self, name: &str) -> Option<bool> {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Way;
+use super::recover;
 use super::storages::Storages;
 use crate::desired::{Desired, Method};
-use crate::model::{HostName, PoolName, VmName, VolumeRef};
+use crate::model::{HostName, MoveMark, PoolName, VmName, VolumeName, VolumeRef};
 use crate::observed::{Observed, Vm};
 use crate::plan::Carry;
 
@@ -44,11 +45,41 @@ pub fn monitors(desired: &Desired, observed: &Observed) -> BTreeSet<VmName> {
     comes.map(|(name, ..)| name.clone()).collect()
 }
 
-/// Shared pools at the destinations of VMs that do not list a volume which they are said to have: libvirt may not have
-/// looked since it came to be there.
+/// What the volumes must be asked of which a plan depends and which no VM of their own host uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Shared pools at the destinations of VMs that do not list a volume which they are said to have: libvirt may not
+    /// have looked since it came to be there.
+    pub pools: BTreeMap<HostName, BTreeSet<PoolName>>,
+    /// Volumes whose details were not read.
+    pub volumes: BTreeMap<HostName, BTreeSet<(PoolName, VolumeName)>>,
+}
+
+impl Unread {
+    /// Whether nothing is left to ask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pools.is_empty() && self.volumes.is_empty()
+    }
+
+    /// Whether the host is left to be asked.
+    #[must_use]
+    pub fn concerns(&self, host: &HostName) -> bool {
+        self.pools.contains_key(host) || self.volumes.contains_key(host)
+    }
+
+    fn look_into(&mut self, at: VolumeRef) {
+        let volumes = self.volumes.entry(at.host).or_default();
+        volumes.insert((at.pool, at.volume));
+    }
+}
+
+/// What is left to ask of volumes once the VMs have been looked into: those at the destination that are said to be
+/// disks which stay, by which it is seen whether they are the same, and those that an earlier apply made, whose removal
+/// makes room.
 #[must_use]
-pub fn unlisted(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, BTreeSet<PoolName>> {
-    let mut pools: BTreeMap<HostName, BTreeSet<PoolName>> = BTreeMap::new();
+pub fn unread(desired: &Desired, observed: &Observed) -> Unread {
+    let mut unread = Unread::default();
     let storages = Storages::of(desired, observed);
     for (name, from, vm, to) in leaving(desired, observed) {
         let (Some(wanted), Some(detail)) = (desired.vms.get(name), &vm.detail) else {
@@ -66,14 +97,30 @@ pub fn unlisted(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, BT
         };
         let placed = way.disks(detail).into_iter();
         let stays = placed.filter(|disk| disk.carry == Carry::Stays && disk.from.is_some());
-        let missing = stays
-            .filter_map(|disk| disk.to)
-            .filter(|at| is_unlisted(observed, at));
-        for at in missing {
-            pools.entry(at.host).or_default().insert(at.pool);
+        for at in stays.filter_map(|disk| disk.to) {
+            if is_unlisted(observed, &at) {
+                let pools = unread.pools.entry(at.host.clone()).or_default();
+                pools.insert(at.pool.clone());
+                unread.look_into(at);
+            } else if is_unknown(observed, &at) {
+                unread.look_into(at);
+            }
         }
     }
-    pools
+    for mark in marks(desired, observed) {
+        for at in made(observed, mark) {
+            if is_unknown(observed, &at) {
+                unread.look_into(at);
+            }
+        }
+    }
+    unread
+}
+
+/// Whether the host lists the volume and nothing more is known of it.
+fn is_unknown(observed: &Observed, at: &VolumeRef) -> bool {
+    let volume = observed.volume(at);
+    volume.is_some_and(|volume| volume.detail.is_none())
 }
 
 fn is_unlisted(observed: &Observed, at: &VolumeRef) -> bool {
@@ -86,6 +133,27 @@ fn is_unlisted(observed: &Observed, at: &VolumeRef) -> bool {
             && LISTED.contains(&pool.kind.as_str())
             && !pool.volumes.contains_key(&at.volume)
     })
+}
+
+/// Every volume that was made for a move.
+fn made(observed: &Observed, mark: &MoveMark) -> Vec<VolumeRef> {
+    let (from, to) = (&mark.from_uuid, &mark.to_uuid);
+    let made = [
+        (from, &mark.temporary_volumes),
+        (to, &mark.created_volumes),
+        (to, &mark.created_bases),
+    ];
+    let on_its_host = |(uuid, volumes): (&String, &Vec<_>)| {
+        let host = recover::known_by(observed, uuid)?;
+        Some(recover::at(host, volumes))
+    };
+    made.into_iter().filter_map(on_its_host).flatten().collect()
+}
+
+/// What earlier applies have written on the VMs of the manifest.
+fn marks<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = &'a MoveMark> {
+    let seen = desired.vms.keys().flat_map(|name| observed.hosts_of(name));
+    seen.filter_map(|(_, vm)| vm.detail.as_ref()?.mark.as_ref())
 }
 
 /// Each VM of the manifest on each host where it was seen and shall not be, with where it shall be.

@@ -44,7 +44,7 @@ mod waits;
 
 use std::collections::BTreeSet;
 
-pub use ask::{demands, monitors, questions, unlisted};
+pub use ask::{Unread, demands, monitors, questions, unread};
 
 use crate::desired::Desired;
 use intent::Intent;

@@ -97,70 +97,76 @@ fn staying<'a>(
 }
 
 fn shared_differs(case: &Case<'_>) -> Vec<Verdict> {
-    let of_disk = |(disk, from, to): (&DiskPlacement, &VolumeRef, &VolumeRef)| {
-        let pools = (
-            case.source.pools.get(&from.pool)?,
-            case.destination.pools.get(&to.pool)?,
-        );
-        let storages = pools.0.storage.as_ref().zip(pools.1.storage.as_ref());
+    staying(case)
+        .filter_map(|(disk, from, to)| differs(case, disk, from, to))
+        .collect()
+}
+
+fn differs(
+    case: &Case<'_>,
+    disk: &DiskPlacement,
+    from: &VolumeRef,
+    to: &VolumeRef,
+) -> Option<Verdict> {
+    let (here, there) = (
+        case.source.pools.get(&from.pool)?,
+        case.destination.pools.get(&to.pool)?,
+    );
+    let target = &disk.target;
+    let blocks = |message: String| {
         let remedy = format!(
             "take `shared` off pool {}, or mount the same storage",
             from.pool
         );
-        if let Some((here, there)) = storages.filter(|(here, there)| here != there) {
-            let message = format!(
-                "disk {} is on {here}, and pool {} of {} is {there}",
-                disk.target, to.pool, case.to
-            );
-            return Some(Verdict::new(
-                "shared-differs",
-                Effect::Blocks,
-                case.to,
-                message,
-                remedy,
-            ));
-        }
-        let Some(there) = case.observed.volume(to) else {
-            if pools.1.refreshed {
-                let message = format!(
-                    "disk {} is said to be on shared storage, and {to} is not there",
-                    disk.target
-                );
-                return Some(Verdict::new(
-                    "shared-differs",
-                    Effect::Blocks,
-                    case.to,
-                    message,
-                    remedy,
-                ));
-            }
-            let message = format!(
-                "disk {} is said to be on shared storage, and {} does not list it (its pool may not have been refreshed)",
-                disk.target, case.to
-            );
-            let remedy = format!(
-                "see `virsh pool-refresh {}` on {}",
-                to.pool.in_shell(),
-                case.to
-            );
-            return Some(Verdict::new(
-                "shared-differs",
-                Effect::Note,
-                case.to,
-                message,
-                remedy,
-            ));
-        };
-        let size = there.detail.as_ref()?.capacity;
-        (size != disk.capacity).then(|| {
-            let message = format!(
-                "disk {} has {} on {} and {size} on {}: not the same volume",
-                disk.target, disk.capacity, case.from, case.to
-            );
-            Verdict::new("shared-differs", Effect::Blocks, case.to, message, remedy)
-        })
+        let effect = Effect::Blocks;
+        Verdict::new("shared-differs", effect, case.to, message, remedy)
     };
-    staying(case).filter_map(of_disk).collect()
+    let note = |message: String, remedy: String| {
+        Verdict::new("shared-differs", Effect::Note, case.to, message, remedy)
+    };
+    if let (Some(here), Some(there)) = (&here.storage, &there.storage)
+        && here != there
+    {
+        return Some(blocks(format!(
+            "disk {target} is on {here}, and pool {} of {} is {there}",
+            to.pool, case.to
+        )));
+    }
+    let Some(volume) = case.observed.volume(to) else {
+        if there.refreshed {
+            return Some(blocks(format!(
+                "disk {target} is said to be on shared storage, and {to} is not there"
+            )));
+        }
+        let message = format!(
+            "disk {target} is said to be on shared storage, and {} does not list it (its pool may not have been refreshed)",
+            case.to
+        );
+        let pool = to.pool.in_shell();
+        let remedy = format!("see `virsh pool-refresh {pool}` on {}", case.to);
+        return Some(note(message, remedy));
+    };
+    let mut disks = case.detail.disks.iter();
+    let size = disks.find(|one| one.target == *target)?.capacity;
+    let size_there = volume.detail.as_ref().map(|detail| detail.capacity);
+    let (Some(size), Some(size_there)) = (size, size_there) else {
+        let unread = if size.is_none() { from } else { to };
+        let message = format!(
+            "disk {target} is said to be on shared storage, and whether both hosts have the same volume could not be compared: the size of {unread} was not read"
+        );
+        let (volume, pool) = (unread.volume.in_shell(), unread.pool.in_shell());
+        let remedy = format!(
+            "see `virsh vol-info {volume} --pool {pool}` on {}",
+            unread.host
+        );
+        return Some(note(message, remedy));
+    };
+    (size != size_there).then(|| {
+        blocks(format!(
+            "disk {target} has {size} on {} and {size_there} on {}: not the same volume",
+            case.from, case.to
+        ))
+    })
 }
 
 fn shared_unproven(case: &Case<'_>) -> Vec<Verdict> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::world::{World, find};
 use crate::hypervisor::{Depth, Look, ObserveRequest};
+use crate::model::{PoolName, VolumeName};
 use crate::observed::{FORMAT_VERSION, Host, Observed, Reading, VmDetail};
 
 /// Everything there is.
@@ -43,15 +44,17 @@ pub(super) fn reduce(observed: &mut Observed, request: &ObserveRequest) {
     if *depth == Depth::Full {
         return;
     }
-    for reading in observed.hosts.values_mut() {
+    for (name, reading) in &mut observed.hosts {
         if let Reading::Reached(host) = reading {
-            reduce_host(host, depth);
+            let asked = request.volumes.get(name).cloned().unwrap_or_default();
+            reduce_host(host, depth, asked);
         }
     }
 }
 
-fn reduce_host(host: &mut Host, depth: &Depth) {
-    let mut used = BTreeSet::new();
+/// Leaves out what is told of no VM that is looked into, and of volumes that are neither theirs nor `asked` for.
+fn reduce_host(host: &mut Host, depth: &Depth, asked: BTreeSet<(PoolName, VolumeName)>) {
+    let mut used = asked;
     for (name, vm) in &mut host.vms {
         match depth.of(name) {
             Look::No => vm.detail = None,

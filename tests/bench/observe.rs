@@ -93,6 +93,7 @@ fn read(manifest: &Path) {
             fits: Vec::new(),
             ask_qemu: BTreeSet::new(),
             refresh: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             timeout: Millis::from_secs(60),
         });
         let milliseconds = began.elapsed().as_secs_f64() * 1000.0;

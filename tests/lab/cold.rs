@@ -1,6 +1,7 @@
 //! VMs that are shut down for the move, or are off already.
 
 use crate::lab::Lab;
+use crate::refusals::says;
 
 #[test]
 #[ignore = "needs root and a lab; tests/run runs it"]
@@ -90,8 +91,10 @@ fn a_guest_that_ignores_the_request_to_shut_down_runs_on_where_it_was() {
     let manifest = lab.manifest(
         "migration: { shutdown_timeout: 5s }\nvms:\n  web: { host: kvm2, method: cold }\n",
     );
+    let plan = lab.plan(&manifest);
+    assert!(says(&plan, "note", "shutdown-unheard", "web"), "{plan}");
     let output = lab.domicile(&["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"]);
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(5));
     assert!(lab.vms("kvm1").contains(&"web".to_owned()));
     lab.assert_beats_on("web");
     let beats = lab.beats("web");

@@ -65,7 +65,8 @@ make_guest() {
 # The console is a file that all hosts share and that each QEMU only appends to, so it goes on when the guest moves.
 # Reads make_guest's variables.
 domain_xml() {
-    local log=/srv/shared-console/$name.log firmware='' firmware_feature=''
+    local log=/srv/shared-console/$name.log firmware='' firmware_feature='' features='<features><acpi/></features>'
+    [[ $acpi == yes ]] || features=''
     if [[ $uefi ]]; then
         firmware=" firmware='efi'"
         firmware_feature="<firmware><feature enabled='no' name='secure-boot'/></firmware>"
@@ -81,7 +82,7 @@ domain_xml() {
     <initrd>/srv/guest/initrd</initrd>
     <cmdline>console=ttyS0 quiet loglevel=3 panic=-1 domicile.fill=$fill domicile.dirty=$dirty domicile.acpi=$acpi</cmdline>
   </os>
-  <features><acpi/></features>"
+  $features"
     case $cpu in
     '') ;;
     host-model | host-passthrough | maximum) echo "  <cpu mode='$cpu'/>" ;;

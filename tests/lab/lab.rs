@@ -1,14 +1,17 @@
 //! A lab for one test: hosts, guests, and `domicile` where the operator sits. Whatever happens, it is taken down.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// How long any command may take before it is killed: a hang is a failure, not a wait.
 const SECONDS_MAX: &str = "300";
 
 /// A running lab.
 pub(crate) struct Lab {
+    since: Instant,
     dir: tempfile::TempDir,
     hosts: Vec<(String, String)>,
 }
@@ -28,9 +31,11 @@ fn script() -> PathBuf {
 }
 
 fn run(command: &mut Command) -> Output {
+    let began = Instant::now();
     let output = command.stdin(Stdio::null()).output().unwrap();
     eprintln!(
-        "$ {command:?}\n{}{}",
+        "$ {command:?} ({} ms)\n{}{}",
+        began.elapsed().as_millis(),
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
@@ -59,6 +64,7 @@ pub(crate) fn kill_domicile(mut child: Child) {
 impl Lab {
     /// Starts hosts, each `name` or `name:suite`.
     pub(crate) fn up(hosts: &[&str]) -> Self {
+        let since = Instant::now();
         let dir = tempfile::Builder::new()
             .prefix("domicile-lab-")
             .tempdir()
@@ -71,6 +77,7 @@ impl Lab {
             .arg(&state)
             .args(hosts));
         let mut lab = Self {
+            since,
             dir,
             hosts: Vec::new(),
         };
@@ -141,7 +148,7 @@ impl Lab {
     pub(crate) fn assert_beats_on(&self, name: &str) {
         let before = self.beats(name);
         for _ in 0..40 {
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
             let now = self.beats(name);
             if now.last > before.last || now.boots > before.boots {
                 return;
@@ -169,7 +176,7 @@ impl Lab {
             if self.beats(name).boots == 2 {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
         }
         self.assert_beats_on(name);
         let beats = self.beats(name);
@@ -229,7 +236,7 @@ impl Lab {
             if self.beats(name).last > 0 {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
         }
         panic!("{name} does not start");
     }
@@ -320,5 +327,12 @@ impl Drop for Lab {
             std::thread::panicking() || check.status.success(),
             "the lab left something behind"
         );
+        // Past the capture of tests: what a test takes is to be seen also where it passes.
+        let (thread, lived) = (std::thread::current(), self.since.elapsed().as_secs());
+        let test = thread.name().unwrap_or("a test");
+        drop(writeln!(
+            std::io::stderr(),
+            "{test}: its lab lived for {lived} s"
+        ));
     }
 }

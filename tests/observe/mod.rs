@@ -47,6 +47,7 @@ fn request(hosts: &BTreeMap<HostName, desired::Host>, depth: Depth) -> ObserveRe
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: Millis::from_secs(20),
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domicile::desired::{Driver, Method, MigrationOverrides, Pool};
 use domicile::hypervisor::{Depth, Hypervisor, ObserveRequest};
-use domicile::model::{Millis, PowerState, RunState};
-use domicile::observed::QemuAnswer;
-use domicile::plan::Action;
+use domicile::model::{Bytes, Millis, MoveMark, PowerState, RunState, VolumeName};
+use domicile::observed::{self, Observed, QemuAnswer, Reading};
+use domicile::plan::{Action, Severity};
 use domicile::planner;
 use domicile::simulator::Simulator;
 
@@ -48,37 +48,124 @@ fn qemu_is_asked_only_on_demand_and_only_of_a_running_vm_that_may_go_live() {
     assert_eq!(asked(&fleet), BTreeSet::new());
 }
 
-#[test]
-fn a_shared_pool_is_looked_into_anew_only_where_it_does_not_list_a_disk() {
-    let mut fleet = moving();
-    let unlisted = |fleet: &Fleet| planner::unlisted(&fleet.desired, &fleet.observed);
-    assert_eq!(unlisted(&fleet), BTreeMap::new());
+fn shares_its_pool(fleet: &mut Fleet) {
     let shared = Pool {
         shared: true,
         on: BTreeMap::new(),
     };
     fleet.desired.pools.insert(pool_name("default"), shared);
-    let there = BTreeMap::from([(host_name("kvm2"), BTreeSet::from([pool_name("default")]))]);
-    assert_eq!(unlisted(&fleet), there);
+}
 
-    let listed = fleet.host("kvm1").pools[&pool_name("default")]
-        .volumes
-        .clone();
-    let pool = fleet
-        .host("kvm2")
-        .pools
-        .get_mut(&pool_name("default"))
-        .unwrap();
-    pool.kind = "rbd".into();
-    assert_eq!(unlisted(&fleet), BTreeMap::new());
-    let pool = fleet
-        .host("kvm2")
-        .pools
-        .get_mut(&pool_name("default"))
-        .unwrap();
+fn pool_of<'a>(fleet: &'a mut Fleet, host: &str) -> &'a mut observed::Pool {
+    let pools = &mut fleet.host(host).pools;
+    pools.get_mut(&pool_name("default")).unwrap()
+}
+
+#[test]
+fn a_shared_pool_is_looked_into_anew_only_where_it_does_not_list_a_disk() {
+    let mut fleet = moving();
+    let unread = |fleet: &Fleet| planner::unread(&fleet.desired, &fleet.observed);
+    assert!(unread(&fleet).is_empty());
+    shares_its_pool(&mut fleet);
+    let there = BTreeMap::from([(host_name("kvm2"), BTreeSet::from([pool_name("default")]))]);
+    assert_eq!(unread(&fleet).pools, there);
+
+    pool_of(&mut fleet, "kvm2").kind = "rbd".into();
+    assert!(unread(&fleet).is_empty());
+    let listed = pool_of(&mut fleet, "kvm1").volumes.clone();
+    let pool = pool_of(&mut fleet, "kvm2");
     pool.kind = "netfs".into();
     pool.volumes = listed;
-    assert_eq!(unlisted(&fleet), BTreeMap::new());
+    assert!(unread(&fleet).is_empty());
+}
+
+/// The reading as the planner gets it: VMs of the manifest looked into, and besides what is left to ask.
+fn read_for_a_plan(fleet: &Fleet) -> Observed {
+    let hosts = Simulator::new(fleet.observed.clone());
+    let mut request = ObserveRequest {
+        hosts: fleet.desired.hosts.clone(),
+        depth: Depth::Named {
+            closely: fleet.desired.vms.keys().cloned().collect(),
+            beside: BTreeSet::new(),
+        },
+        fits: Vec::new(),
+        ask_qemu: BTreeSet::new(),
+        refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        timeout: Millis::from_secs(1),
+    };
+    let mut observed = hosts.observe(&request);
+    let unread = planner::unread(&fleet.desired, &observed);
+    request.depth = Depth::Bulk;
+    request.hosts.retain(|host, _| unread.concerns(host));
+    (request.refresh, request.volumes) = (unread.pools, unread.volumes);
+    for (name, reading) in hosts.observe(&request).hosts {
+        let (Some(Reading::Reached(host)), Reading::Reached(later)) =
+            (observed.hosts.get_mut(&name), reading)
+        else {
+            panic!("{name} does not answer");
+        };
+        host.learn_volumes(*later);
+    }
+    observed
+}
+
+#[test]
+fn a_volume_that_is_said_to_be_a_disk_which_stays_is_compared_though_no_vm_there_uses_it() {
+    let mut fleet = moving();
+    shares_its_pool(&mut fleet);
+    let mut listed = pool_of(&mut fleet, "kvm1").volumes.clone();
+    pool_of(&mut fleet, "kvm2").volumes = listed.clone();
+    let verdicts = |fleet: &Fleet| {
+        let plan = planner::plan(&fleet.desired, &read_for_a_plan(fleet));
+        let about = plan.findings.into_iter();
+        let about = about.filter(|finding| finding.code == "shared-differs");
+        about.map(|finding| finding.severity).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(&fleet), []);
+    for volume in listed.values_mut() {
+        volume.detail.as_mut().unwrap().capacity = Bytes(1);
+    }
+    pool_of(&mut fleet, "kvm2").volumes = listed;
+    assert_eq!(verdicts(&fleet), [Severity::Blocks]);
+    // One that no host lists yet is looked for, and read as soon as it is found.
+    let observed = read_for_a_plan(&fleet);
+    let pool = &observed.host(&host_name("kvm2")).unwrap().pools[&pool_name("default")];
+    assert!(pool.volumes.values().all(|volume| volume.detail.is_some()));
+}
+
+#[test]
+fn what_an_earlier_apply_made_is_measured_so_that_its_removal_makes_room() {
+    let mut fleet = moving();
+    let copy = (pool_name("default"), VolumeName::new("web.qcow2").unwrap());
+    let (from, to) = (host_name("kvm1"), host_name("kvm2"));
+    let uuid = |fleet: &Fleet, host| fleet.observed.host(host).unwrap().uuid.clone();
+    let mark = MoveMark {
+        version: MoveMark::VERSION,
+        from_uuid: uuid(&fleet, &from),
+        to_uuid: uuid(&fleet, &to),
+        from: from.clone(),
+        to: to.clone(),
+        was_active: true,
+        cold: false,
+        complete: false,
+        source_volumes: vec![copy.clone()],
+        created_volumes: vec![copy.clone()],
+        created_bases: Vec::new(),
+        temporary_volumes: Vec::new(),
+        claimed: Vec::new(),
+        made: Vec::new(),
+        made_at_source: Vec::new(),
+    };
+    let vm = fleet.host("kvm1").vms.get_mut(&vm_name("web")).unwrap();
+    vm.detail.as_mut().unwrap().mark = Some(mark);
+    let left = pool_of(&mut fleet, "kvm1").volumes[&copy.1].clone();
+    pool_of(&mut fleet, "kvm2")
+        .volumes
+        .insert(copy.1.clone(), left);
+    let observed = read_for_a_plan(&fleet);
+    let volume = &observed.host(&to).unwrap().pools[&copy.0].volumes[&copy.1];
+    assert!(volume.detail.is_some());
 }
 
 #[test]
@@ -101,6 +188,7 @@ fn a_reading_has_what_it_was_asked_for_and_no_more() {
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: Millis::from_secs(1),
     };
     let told = |request: &ObserveRequest| {

@@ -34,6 +34,7 @@ pub(crate) fn carry_out(mut fleet: Fleet) -> (Plan, Vec<Event>) {
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: Millis::from_secs(1),
     });
     let again = fleet.plan();
@@ -130,6 +131,7 @@ fn a_vm_that_is_not_as_the_plan_saw_it_is_not_touched() {
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: Millis::from_secs(1),
     });
     assert_eq!(after.hosts, before.hosts);

@@ -87,6 +87,7 @@ impl Trial {
             fits: Vec::new(),
             ask_qemu: BTreeSet::new(),
             refresh: pools.collect(),
+            volumes: BTreeMap::new(),
             timeout: Millis(1000),
         })
     }

@@ -147,6 +147,7 @@ fn a_reading_is_as_close_as_it_was_asked_for() {
         fits: Vec::new(),
         ask_qemu: BTreeSet::new(),
         refresh: BTreeMap::new(),
+        volumes: BTreeMap::new(),
         timeout: Millis(1000),
     };
     let vm_detail = |request: &ObserveRequest| {

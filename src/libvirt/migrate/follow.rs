@@ -7,13 +7,15 @@ use virt_sys as sys;
 
 use super::Route;
 use super::ladder::{Ladder, Phase};
+use super::standstill::{Due, ENDS_WITHIN, Standstill};
 use crate::desired::OnStall;
 use crate::hypervisor::Progress;
 use crate::libvirt::context::Context;
 use crate::libvirt::domain::Guest;
 use crate::libvirt::error::CallError;
+use crate::libvirt::failure::Failure;
 use crate::libvirt::ffi::{self, Job};
-use crate::model::{Bytes, BytesPerSecond};
+use crate::model::{Bytes, BytesPerSecond, Millis};
 
 /// Why libvirt was asked to end a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) enum Stop {
     Stalled,
     /// It does not converge, and is to be moved cold.
     ToCold,
+    /// It stands still, and its destination does not answer.
+    Unanswered,
 }
 
 /// Watches one migration at its source.
@@ -33,6 +37,8 @@ pub(super) struct Follower<'a> {
     uuid: String,
     began: Instant,
     ladder: Ladder,
+    standstill: Standstill,
+    is_given_up: bool,
     guest: Option<Guest>,
     stop: Option<Stop>,
     is_post_copy: bool,
@@ -55,6 +61,8 @@ impl<'a> Follower<'a> {
             uuid: uuid.to_owned(),
             began: Instant::now(),
             ladder: Ladder::new(rungs, patience),
+            standstill: Standstill::default(),
+            is_given_up: false,
             guest: None,
             stop: None,
             is_post_copy: false,
@@ -82,6 +90,9 @@ impl<'a> Follower<'a> {
     /// Looks once: tells progress, cancels where that is wanted, climbs the ladder. Says whether a migration is under
     /// way. Trouble in watching is no trouble of the migration; then it is not known to be under way.
     pub(super) fn look(&mut self) -> bool {
+        if self.is_given_up {
+            return false;
+        }
         match self.try_look() {
             Ok(is_under_way) => is_under_way,
             Err(error) => {
@@ -113,7 +124,7 @@ impl<'a> Follower<'a> {
             }
             Err(error) => return Err(error),
         };
-        if !is_migration_out(&job) {
+        if !is_migration_out(&job) || (!is_active(&job) && self.is_over()?) {
             return Ok(false);
         }
         if self.stop.is_some() {
@@ -131,7 +142,70 @@ impl<'a> Follower<'a> {
         if let Some(rung) = rung.filter(|_| self.stop.is_none() && !self.is_post_copy) {
             self.climb(rung);
         }
+        let seen = (phase, number("data_processed"), left);
+        let is_ending = self.stop.is_some() || !is_active(&job);
+        let due = self.standstill.look(seen, is_ending, self.began.elapsed());
+        match due.filter(|_| !self.is_post_copy) {
+            Some(Due::AskDestination) => self.ask_destination(),
+            Some(Due::GiveUp) => self.give_up(),
+            None => {}
+        }
         Ok(true)
+    }
+
+    /// Whether one that has failed, or was cancelled, is at its end: a broken post-copy is, and a person must look.
+    fn is_over(&mut self) -> Result<bool, CallError> {
+        let Some(guest) = self.guest()? else {
+            return Ok(true);
+        };
+        let is_torn = guest.state()?.is_torn();
+        Ok(is_torn || self.is_post_copy)
+    }
+
+    /// Ends a migration that stands still where its destination does not answer.
+    fn ask_destination(&mut self) {
+        let Route { vm, to, .. } = self.route;
+        match self.context.work(to) {
+            Err(error) if error.is_connection() => {
+                self.stop = Some(Stop::Unanswered);
+                self.abort();
+                self.context.watch.note(&format!(
+                    "{to} does not answer and nothing more of {vm} is carried: the migration is given up ({error})"
+                ));
+            }
+            // It answers, or refuses for another reason: what holds the migration up is not this.
+            _ => {}
+        }
+    }
+
+    /// Waits no longer for a migration that does not end, and says what is known of it.
+    fn give_up(&mut self) {
+        self.is_given_up = true;
+        let Route { vm, from, to } = self.route;
+        let began = match self.stop {
+            Some(Stop::Unanswered) => format!("{to} does not answer and nothing more is carried"),
+            Some(Stop::Cancelled) => "it was cancelled".to_owned(),
+            Some(Stop::Stalled | Stop::ToCold) => "it makes no progress".to_owned(),
+            None => "it has failed".to_owned(),
+        };
+        let waited = Millis::from(ENDS_WITHIN);
+        let state = match self.guest.as_ref().map(Guest::state) {
+            Some(Ok(state)) => format!("{vm} is {state} on {from}"),
+            Some(Err(error)) => format!("what {vm} does there is not known: {error}"),
+            None => format!("what {vm} does there is not known"),
+        };
+        let why = format!(
+            "{began}, but libvirt has not ended the migration within {waited}: its job still hangs in QEMU on {from}; \
+             {state}"
+        );
+        let help = format!(
+            "Start {vm} nowhere else. The job ends by itself when TCP gives up, after about 15 minutes, or at once when \
+             the connections to {to} are closed on {from}: `ss --kill dst ADDRESS`, with the address of {to}. Plan again \
+             when `virsh domjobinfo {}` shows no job there.",
+            vm.in_shell()
+        );
+        let failure = Failure::new(why).with_help(help);
+        self.context.patience.give_up(failure);
     }
 
     /// The VM by a connection that works; `None` where the source does not have it any more.
@@ -220,10 +294,20 @@ impl<'a> Follower<'a> {
 
 /// Whether a migration away from this host is under way.
 fn is_migration_out(job: &Job) -> bool {
-    let active = matches!(
+    // One that failed or was cancelled is still the VM's job until all that belongs to it has ended.
+    let is_there = is_active(job)
+        || matches!(
+            job.kind,
+            sys::VIR_DOMAIN_JOB_FAILED | sys::VIR_DOMAIN_JOB_CANCELLED
+        );
+    let operation = u64::from(sys::VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
+    is_there && job.values.number("operation") == Some(operation)
+}
+
+/// Whether a job has not failed so far.
+fn is_active(job: &Job) -> bool {
+    matches!(
         job.kind,
         sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED
-    );
-    let operation = u64::from(sys::VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
-    active && job.values.number("operation") == Some(operation)
+    )
 }

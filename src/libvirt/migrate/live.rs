@@ -233,6 +233,12 @@ fn why_it_stayed(
     match follower.stop() {
         Some(Stop::Cancelled) => Failure::cancelled(),
         Some(Stop::Stalled | Stop::ToCold) => does_not_converge(route),
+        Some(Stop::Unanswered) => {
+            let to = route.to;
+            let why =
+                format!("{to} did not answer and nothing more was carried; {vm} goes on at {from}");
+            Failure::new(why).with_help(format!("Plan again when {to} answers."))
+        }
         None => {
             let failure = Failure::new(format!("{said}; {vm} goes on at {from}"));
             match help {

@@ -14,6 +14,7 @@ mod options;
 mod paused;
 mod running;
 mod settle;
+mod standstill;
 mod transfer;
 
 pub(super) use live::adopt;

@@ -35,6 +35,7 @@ pub(in crate::libvirt) fn observe(
             depth: request.depth.clone(),
             ask_qemu: request.ask_qemu.clone(),
             refresh: request.refresh.get(name).cloned().unwrap_or_default(),
+            volumes: request.volumes.get(name).cloned().unwrap_or_default(),
         };
         gathering.expect(name, start(connections, name, manner, timeout, &sender));
     }

@@ -13,7 +13,7 @@ use super::vm::{Known, Seen};
 use super::{capabilities, disks, monitor, network, parallel, storage, stores, vm};
 use crate::hypervisor::{Depth, Look};
 use crate::libvirt::error::CallError;
-use crate::model::{Bytes, PoolName, VmName, VolumeFormat};
+use crate::model::{Bytes, PoolName, VmName, VolumeFormat, VolumeName};
 use crate::observed::{Disk, Host, QemuAnswer};
 
 /// How a host is to be read.
@@ -25,6 +25,8 @@ pub(super) struct Manner {
     pub(super) ask_qemu: BTreeSet<VmName>,
     /// Pools in which libvirt looks for volumes anew.
     pub(super) refresh: BTreeSet<PoolName>,
+    /// Volumes that are looked into besides those of the VMs.
+    pub(super) volumes: BTreeSet<(PoolName, VolumeName)>,
 }
 
 /// Reads the host. Parts that cannot be read are gaps; without capabilities, versions or VMs there is no reading.
@@ -51,6 +53,10 @@ pub(super) fn read(questions: &Questions, manner: &Manner) -> Result<Host, CallE
     let mut looked_into: Vec<&mut Known> = known.iter_mut().filter(wanted).collect();
     if !looked_into.is_empty() {
         look_into(questions, manner, &mut looked_into, &mut storage, &mut host);
+    }
+    if !manner.volumes.is_empty() {
+        questions.about("its volumes");
+        storage.look_into(questions, &manner.volumes);
     }
     if *depth == Depth::Full {
         questions.about("its volumes");

@@ -231,7 +231,11 @@ impl Storage {
     }
 
     /// Asks for the contents of these volumes as far as they are not known.
-    fn look_into(&mut self, questions: &Questions, wanted: &BTreeSet<(PoolName, VolumeName)>) {
+    pub(super) fn look_into(
+        &mut self,
+        questions: &Questions,
+        wanted: &BTreeSet<(PoolName, VolumeName)>,
+    ) {
         let unknown: Vec<_> = wanted
             .iter()
             .filter_map(|at| {

@@ -47,6 +47,7 @@ use super::difference::Found;
 use crate::model::{HostName, MoveMark, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::{Action, Finding, Severity};
+pub(super) use record::at;
 use record::{Record, disk_only};
 pub(super) use remains::Remains;
 use way_out::{Job, Side, Why, way_out};
@@ -162,17 +163,20 @@ fn unreadable(name: &VmName, found: &Found<'_>) -> Option<Finding> {
     })
 }
 
+/// The host of that UUID: by its name the manifest may mean another one now.
+pub(super) fn known_by<'a>(observed: &'a Observed, uuid: &str) -> Option<&'a HostName> {
+    let mut hosts = observed.reached();
+    let (name, _) = hosts.find(|(_, host)| host.uuid == uuid)?;
+    Some(name)
+}
+
 fn host_of<'a>(
     observed: &'a Observed,
     vm: &VmName,
     uuid: &str,
     named: &HostName,
 ) -> Result<&'a HostName, Box<Finding>> {
-    let by_uuid = observed
-        .reached()
-        .find(|(_, host)| host.uuid == uuid)
-        .map(|(name, _)| name);
-    by_uuid.ok_or_else(|| {
+    known_by(observed, uuid).ok_or_else(|| {
         let silent = observed.hosts.values().any(|reading| matches!(reading, Reading::Unreachable { .. }));
         let hint = if silent { "make the hosts reachable that could not be read" } else { "add it to the manifest" };
         Box::new(Finding {

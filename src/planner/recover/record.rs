@@ -21,7 +21,7 @@ fn named(at: &VolumeRef) -> (PoolName, VolumeName) {
     (at.pool.clone(), at.volume.clone())
 }
 
-fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
+pub(crate) fn at(host: &HostName, volumes: &[(PoolName, VolumeName)]) -> Vec<VolumeRef> {
     let at = |(pool, volume): &(_, _)| VolumeRef {
         host: host.clone(),
         pool: Clone::clone(pool),
