@@ -186,6 +186,32 @@ fn a_vm_that_runs_has_both_definitions_and_one_that_is_off_has_one() {
 }
 
 #[test]
+fn a_reading_holds_no_secret_of_a_definition() {
+    let devices = "<devices><graphics type='vnc' port='5901' passwd='hunter2'/></devices>";
+    let told = "<sysinfo type='fwcfg'><entry name='opt/ignition'>hunter2</entry></sysinfo>";
+    let vm = |name: &str, state: u8| {
+        format!(
+            "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>\
+             <name>{name}</name><memory>1024</memory><os><type>hvm</type></os>{told}{devices}\
+             <test:runstate>{state}</test:runstate></domain>"
+        )
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("<node>{}{}</node>", vm("on-1", 1), vm("off-1", 5));
+    std::fs::write(file.path(), text).unwrap();
+    let beside = Depth::Named {
+        closely: std::collections::BTreeSet::new(),
+        beside: ["on-1", "off-1"].map(|vm| vm.parse().unwrap()).into(),
+    };
+    for depth in [Depth::Full, beside] {
+        let observed = read(&[("one", &test_host(file.path()))], depth);
+        let json = serde_json::to_string(&observed).unwrap();
+        assert!(json.contains("opt/ignition"), "{json}");
+        assert!(!json.contains("hunter2"), "{json}");
+    }
+}
+
+#[test]
 fn a_vm_beside_a_move_is_known_by_its_disks_and_addresses_at_one_call() {
     let beside = |vms: &[&str]| Depth::Named {
         closely: std::collections::BTreeSet::new(),

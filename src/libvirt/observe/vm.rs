@@ -186,8 +186,11 @@ impl From<CallError> for Blind {
 }
 
 fn facts_of(xml: &str) -> Result<Facts, Blind> {
-    definition::read(xml)
-        .map_err(|error| Blind::Unreadable(format!("its definition cannot be read: {error}")))
+    definition::read(xml).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &definition::DefinitionError) -> Blind {
+    Blind::Unreadable(format!("its definition cannot be read: {error}"))
 }
 
 /// One call, for what others must know of a VM. Nothing where it carries a mark of ours, since then more must be known.
@@ -228,7 +231,7 @@ fn glance(questions: &Questions, known: &Known) -> Result<Option<Seen>, Blind> {
         )
     };
     Ok(Some(Seen {
-        detail: detail(texts, live, facts, None, Vec::new()),
+        detail: detail(texts.without_secrets()?, live, facts, None, Vec::new()),
         bridges,
         closely: false,
     }))
@@ -259,7 +262,7 @@ fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result
         inactive: inactive_xml,
     };
     Ok(Seen {
-        detail: detail(texts, live, persistent, job, snapshots),
+        detail: detail(texts.without_secrets()?, live, persistent, job, snapshots),
         bridges: bridges.unwrap_or_default(),
         closely: true,
     })
@@ -269,6 +272,18 @@ fn try_look(questions: &Questions, known: &Known, has_snapshots: bool) -> Result
 struct Texts {
     live: Option<String>,
     inactive: String,
+}
+
+impl Texts {
+    /// A reading lies in files and goes into bug reports. What a move needs of a secret it asks the host for.
+    fn without_secrets(self) -> Result<Self, Blind> {
+        let shown =
+            |text: &str| definition::without_secrets(text).map_err(|error| unreadable(&error));
+        Ok(Self {
+            live: self.live.as_deref().map(shown).transpose()?,
+            inactive: shown(&self.inactive)?,
+        })
+    }
 }
 
 /// The running VM decides about what it holds now; its persistent definition about what is chosen: the CPU, whose
