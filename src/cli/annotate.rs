@@ -1,8 +1,9 @@
 //! Faults and findings, each with its line in the manifest, for the review of a change.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ops::Range;
-use std::path::{MAIN_SEPARATOR, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -195,9 +196,12 @@ fn write(
     Ok(())
 }
 
-/// A path as reviews know it: with slashes, from the current folder.
+/// A path as reviews know it: with slashes, from the current folder where it is below that.
 fn path_of(name: &str) -> String {
-    let path = name.replace(MAIN_SEPARATOR, "/");
+    let here = env::current_dir().ok();
+    let below = here.and_then(|here| Some(Path::new(name).strip_prefix(here).ok()?.to_owned()));
+    let path = below.map_or_else(|| name.to_owned(), |path| path.display().to_string());
+    let path = path.replace(MAIN_SEPARATOR, "/");
     path.strip_prefix("./").map_or(path.clone(), str::to_owned)
 }
 

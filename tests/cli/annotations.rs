@@ -32,6 +32,17 @@ fn line_of(place: &Place, text: &str) -> u64 {
 }
 
 #[test]
+fn a_file_is_named_from_the_current_folder_however_it_was_given() {
+    let place = Place::new();
+    place.write("fleet.yaml", FAULTY);
+    let whole = place.path("fleet.yaml");
+    for given in ["fleet.yaml", "./fleet.yaml", &whole.display().to_string()] {
+        let line = format!("validate -f {given} --annotations github");
+        let _ = place.run(&line).ends(1).complains(&[",file=fleet.yaml,"]);
+    }
+}
+
+#[test]
 fn faults_are_workflow_commands_of_github() {
     let place = Place::new();
     place.write("fleet.yaml", FAULTY);
