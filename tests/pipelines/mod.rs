@@ -197,6 +197,39 @@ fn a_plan_that_fails_is_told_in_the_comment_and_fails_the_job() {
             comments[0]
         );
         assert!(comments[0].contains("kvm9"), "{}", comments[0]);
+        assert!(!comments[0].contains("::error"), "{}", comments[0]);
+    }
+}
+
+#[test]
+fn faults_stand_at_their_lines_where_the_forge_shows_them() {
+    for forge in Forge::all() {
+        forge.write(
+            "fleet.yaml",
+            &MANIFEST.replace("web-1: kvm2", "web-1: kvm9"),
+        );
+        let planned = forge.run("plan", "");
+        ends(&planned, 1, &forge);
+        match forge.name {
+            "github" => {
+                let command = "::error title=unknown-host,file=fleet.yaml,line=6,";
+                let mut lines = planned.text.lines();
+                assert!(
+                    lines.any(|line| line.starts_with(command)),
+                    "{}",
+                    planned.text
+                );
+            }
+            "gitlab" => {
+                let report = fs::read_to_string(forge.at().join("codequality.json"));
+                let report: Value = serde_json::from_str(&report.expect("a report")).expect("JSON");
+                assert_eq!(report[0]["check_name"], "unknown-host");
+                assert_eq!(report[0]["location"]["path"], "fleet.yaml");
+                assert_eq!(report[0]["location"]["lines"]["begin"], 6);
+            }
+            // Forgejo shows none.
+            _ => {}
+        }
     }
 }
 
