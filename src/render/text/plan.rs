@@ -59,7 +59,7 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     steps::steps(&mut page, plan);
     findings::findings(&mut page, &plan.findings);
     page.blank();
-    page.verbatim(0, Role::Heading, &totals::totals(plan));
+    page.line(0, 2, &[(Role::Heading, totals::totals(plan))]);
     page.finish()
 }
 
