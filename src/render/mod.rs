@@ -15,6 +15,7 @@ mod index;
 pub mod json;
 mod page;
 pub mod progress;
+mod quoted;
 pub mod stream;
 mod style;
 pub mod text;

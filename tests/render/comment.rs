@@ -163,7 +163,15 @@ fn names_change_nothing_of_what_the_comment_is_made_of() {
     for name in NAMES {
         let text = comment::plan(&renamed(&sample::plan(), name), &About { name, ..ABOUT });
         is_sound(&text);
-        assert_eq!(parts(&text), plain, "{name}");
+        // Within what a person is told to do, a name with backticks is shown as what is typed, which acts no more.
+        let but_for_code = |mut parts: BTreeMap<String, usize>| {
+            if name.contains('`') {
+                parts.retain(|part, _| !part.ends_with("code>"));
+            }
+            parts
+        };
+        let (found, wanted) = (but_for_code(parts(&text)), but_for_code(plain.clone()));
+        assert_eq!(found, wanted, "{name}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names that try to be more than names.
 
 use domicile::model::{HostName, VmName};
-use domicile::plan::{Change, Difference, Drift, DriftKind, Drifted, Plan, Verdict};
+use domicile::plan::{Change, Detour, Difference, Drift, DriftKind, Drifted, Half, Plan, Verdict};
 use domicile::render::{Style, drift, html, json, stream, text};
 
 use super::sample;
@@ -38,7 +38,12 @@ pub(super) const NAMES: &[&str] = &[
 #[test]
 fn no_name_acts_on_a_terminal_a_log_a_page_or_the_lines_of_a_program() {
     for name in NAMES {
-        let was = sample::plan();
+        let mut was = sample::plan();
+        was.moves[0].detour = Some(Detour {
+            half: Half::First,
+            from: sample::host("kvm1"),
+            to: sample::host("kvm3"),
+        });
         let is = renamed(&was, name);
         let roomy = Style::plain(10_000);
         for shown in [text::plan(&is, &roomy), text::plan(&is, &Style::plain(80))] {
@@ -122,6 +127,9 @@ pub(super) fn renamed(plan: &Plan, name: &str) -> Plan {
         a_move.vm = vm(&a_move.vm);
         a_move.from = host(&a_move.from);
         a_move.to = host(&a_move.to);
+        if let Some(detour) = &mut a_move.detour {
+            (detour.from, detour.to) = (host(&detour.from), host(&detour.to));
+        }
         a_move.reason = format!("{}: {name}", a_move.reason);
         if let Some(definition) = &mut a_move.definition {
             definition.after = definition.after.replace("old", &format!("{name}\n{name}"));

@@ -2,6 +2,7 @@
 
 mod annotations;
 mod comment;
+mod detour;
 mod graph;
 mod hostile;
 mod page;

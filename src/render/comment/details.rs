@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::markdown::{code, fenced, prose, shorten};
+use super::markdown::{code, fenced, instruction, prose, shorten};
 use super::part::Part;
 use super::rows::NAME;
 use crate::plan::{Finding, Move, Plan, Severity};
@@ -65,7 +65,11 @@ fn row(group: &[&Finding]) -> String {
         }
     }
     if !first.remedy.is_empty() {
-        let _ = writeln!(out, "\n  → {}", sentence(&first.remedy));
+        let _ = writeln!(
+            out,
+            "\n  → {}",
+            instruction(&shorten(&first.remedy, SENTENCE))
+        );
     }
     out
 }

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use crate::render::clean;
+use crate::render::quoted::{Piece, pieces};
 
 /// Characters that mean nothing to Markdown within a line and behind other text.
 const HARMLESS: &str = " -.,/+=%;()?";
@@ -85,6 +86,15 @@ pub(super) fn prose(text: &str) -> String {
     words.join(" ")
 }
 
+/// A sentence of ours that says what to do; what is typed stands as code.
+pub(super) fn instruction(text: &str) -> String {
+    let pieces = pieces(text).into_iter().map(|piece| match piece {
+        Piece::Words(words) => prose(words),
+        Piece::Typed(typed) => code(typed),
+    });
+    pieces.collect()
+}
+
 /// A space of no width, within prose.
 const SPLIT: &str = "&#8203;";
 
@@ -155,6 +165,15 @@ mod tests {
             prose("www.a.b http://a"),
             "www.&#8203;a.b http&#58;&#8203;//a"
         );
+    }
+
+    #[test]
+    fn what_is_typed_is_code_and_nothing_in_it_means_anything() {
+        assert_eq!(
+            instruction("set `a_b: <x>` at #1"),
+            "set <code>a&#95;b&#58; &#60;x&#62;</code> at &#35;&#8203;1"
+        );
+        assert_eq!(instruction("a ` b"), "a &#96; b");
     }
 
     #[test]

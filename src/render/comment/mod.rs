@@ -10,8 +10,10 @@ mod part;
 mod rows;
 mod schedule;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::model::VmName;
 use crate::plan::{Plan, Severity, Totals};
 use crate::render::index::Index;
 use crate::render::text;
@@ -94,7 +96,8 @@ fn verdict(plan: &Plan, totals: &Totals) -> String {
     if plan.steps.is_empty() {
         return "✅ nothing to do now".to_owned();
     }
-    let moves = match plan.moves.len() {
+    let vms: BTreeSet<&VmName> = plan.moves.iter().map(|a_move| &a_move.vm).collect();
+    let moves = match vms.len() {
         1 => "1 VM to move".to_owned(),
         count => format!("{count} VMs to move"),
     };

@@ -55,7 +55,12 @@ fn bar(plan: &Plan, a_move: &Move) -> Option<String> {
     let from = start.0 / 1000;
     let seconds = end.0.saturating_sub(start.0).div_ceil(1000).max(1);
     let state = if a_move.reboots { "crit, " } else { "active, " };
-    let label = mermaid_text(&shorten(a_move.vm.as_str(), NAME));
+    let mut label = mermaid_text(&shorten(a_move.vm.as_str(), NAME));
+    if a_move.detour.is_some() {
+        // Such a VM has two bars.
+        label += " to ";
+        label += &mermaid_text(&shorten(a_move.to.as_str(), NAME));
+    }
     let (hours, minutes, rest) = (from / 3600, from / 60 % 60, from % 60);
     Some(format!(
         "  {} {label} :{state}2000-01-01 {hours:02}:{minutes:02}:{rest:02}, {seconds}s",

@@ -105,6 +105,7 @@ fn figures(view: &View<'_>) -> Markup {
         ("reboots", totals.reboots, "risk"),
         ("risks", risks.count(), "risk"),
         ("live", totals.live, ""),
+        ("by way of another host", totals.detours, ""),
         ("cold", totals.cold, ""),
         ("off", totals.offline, ""),
         ("on the same host", totals.disk_only, ""),
@@ -142,7 +143,7 @@ fn bar(view: &View<'_>) -> Markup {
     let plan = view.plan;
     let sections = [
         ("findings", "Findings", plan.findings.len()),
-        ("moves", "VMs", plan.moves.len() + view.unmoved().len()),
+        ("moves", "VMs", view.moved.len() + view.unmoved().len()),
         ("schedule", "Schedule", plan.steps.len()),
         ("room", "Room", 0),
         ("hosts", "Hosts", hosts(view).len()),
@@ -180,8 +181,8 @@ pub(super) fn footer(view: &View<'_>, about: &About<'_>) -> Markup {
                 p.left-out {
                     "The plan has " (counted(view.plan.moves.len(), "move", "moves")) ". Above " (count(DETAILED_MOVES_MAX))
                     " the page leaves out the " (counted(view.plan.steps.len(), "step", "steps"))
-                    " and the changes of definitions. `domicile plan` and `domicile show` tell them as text and as JSON, and "
-                    "`--target VM` makes a page of a part."
+                    " and the changes of definitions. " code { "domicile plan" } " and " code { "domicile show" }
+                    " tell them as text and as JSON, and " code { "--target VM" } " makes a page of a part."
                 }
             }
             p.keys hidden { kbd { "/" } " filter  " kbd { "Esc" } " clear it  " kbd { "↓" } " " kbd { "↑" } " next and previous  " kbd { "Enter" } " open or close" }

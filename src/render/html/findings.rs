@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::layout::{counted, host_words, verdict};
+use super::layout::{counted, host_words, instruction, verdict};
 use super::view::View;
 use crate::plan::{Finding, Severity};
 use crate::render::text::findings::groups;
@@ -44,7 +44,7 @@ fn together(view: &View<'_>, group: &[&Finding]) -> Markup {
                     }
                 }
             }
-            @if !first.remedy.is_empty() { p.remedy { strong { "What to do: " } (first.remedy) } }
+            @if !first.remedy.is_empty() { p.remedy { strong { "What to do: " } (instruction(&first.remedy)) } }
             p.more { code { "domicile explain " (first.code) } " says more." }
         }
     }
@@ -55,16 +55,15 @@ fn hosts_of_vm<'p>(
     view: &View<'p>,
     finding: &Finding,
 ) -> impl Iterator<Item = &'p crate::model::HostName> {
-    let a_move = finding.vm.as_ref().and_then(|vm| view.move_of(vm));
-    a_move
-        .into_iter()
+    let vm = finding.vm.as_ref().into_iter();
+    vm.flat_map(|vm| view.moves_of(vm))
         .flat_map(|a_move| [&a_move.from, &a_move.to])
 }
 
 fn about(view: &View<'_>, finding: &Finding) -> Markup {
     html! {
         @if let Some(vm) = &finding.vm {
-            @if let Some(index) = view.moved.get(vm) { a href={ "#move-" (index + 1) } { (vm) } } @else { b { (vm) } }
+            @if let Some(place) = view.place_of(vm) { a href={ "#move-" (place + 1) } { (vm) } } @else { b { (vm) } }
         }
         @if finding.vm.is_some() && finding.host.is_some() { " on " }
         @if let Some(host) = &finding.host { b { (host) } }

@@ -18,6 +18,8 @@ const STAYING_OPEN: usize = 12;
 struct Guests<'p> {
     leaving: Vec<&'p Move>,
     coming: Vec<&'p Move>,
+    /// Those that come and go again on their way to another host.
+    waiting: Vec<&'p Move>,
     staying: BTreeSet<&'p VmName>,
     /// VMs that are off, among all of them.
     off: BTreeSet<&'p VmName>,
@@ -65,8 +67,8 @@ fn guests<'p>(view: &View<'p>) -> BTreeMap<&'p HostName, Guests<'p>> {
             }
             // A move decides where its VM is, also where an earlier apply left traces of it on both hosts.
             if view
-                .move_of(vm)
-                .is_none_or(|a_move| a_move.from == a_move.to && a_move.to == *name)
+                .moves_of(vm)
+                .all(|a_move| a_move.from == a_move.to && a_move.to == *name)
             {
                 guests.staying.insert(vm);
             }
@@ -85,8 +87,11 @@ fn guests<'p>(view: &View<'p>) -> BTreeMap<&'p HostName, Guests<'p>> {
             if half != Some(Half::Second) {
                 hosts.entry(&a_move.from).or_default().leaving.push(a_move);
             }
-            if half != Some(Half::First) {
-                hosts.entry(&a_move.to).or_default().coming.push(a_move);
+            let to = hosts.entry(&a_move.to).or_default();
+            if half == Some(Half::First) {
+                to.waiting.push(a_move);
+            } else {
+                to.coming.push(a_move);
             }
         }
     }
@@ -114,10 +119,11 @@ fn card(view: &View<'_>, host: &HostName, guests: &Guests<'_>, courses: &[&Cours
                     tbody { @for course in courses { (room(course)) } }
                 }
             }
-            @if !guests.leaving.is_empty() || !guests.coming.is_empty() {
+            @if !guests.leaving.is_empty() || !guests.coming.is_empty() || !guests.waiting.is_empty() {
                 div.ways {
-                    (way(view, "leave", &guests.leaving, |a_move| &a_move.to, "→ "))
-                    (way(view, "come", &guests.coming, |a_move| &a_move.from, "← "))
+                    (way(view, ("leave", "leave"), &guests.leaving, leaves))
+                    (way(view, ("come", "come"), &guests.coming, comes))
+                    (way(view, ("wait", "pass through"), &guests.waiting, passes))
                 }
             }
             @if !guests.staying.is_empty() {
@@ -126,7 +132,7 @@ fn card(view: &View<'_>, host: &HostName, guests: &Guests<'_>, courses: &[&Cours
                     ul.chips {
                         @for vm in &guests.staying {
                             li data-vm=(vm) {
-                                @if let Some(place) = view.moved.get(vm) { a href={ "#move-" (place + 1) } { (vm) } } @else { (vm) }
+                                @if let Some(place) = view.place_of(vm) { a href={ "#move-" (place + 1) } { (vm) } } @else { (vm) }
                                 @if guests.off.contains(vm) { span.aside { " off" } }
                             }
                         }
@@ -139,25 +145,45 @@ fn card(view: &View<'_>, host: &HostName, guests: &Guests<'_>, courses: &[&Cours
 
 fn way(
     view: &View<'_>,
-    word: &str,
+    (class, words): (&str, &str),
     moves: &[&Move],
-    other: impl Fn(&Move) -> &HostName,
-    arrow: &str,
+    whither: impl Fn(&Move) -> String,
 ) -> Markup {
     html! {
         @if !moves.is_empty() {
-            div.way.(word) {
-                h4 { (moves.len()) " " (word) }
+            div.way.(class) {
+                h4 { (moves.len()) " " (words) }
                 ul.plain {
                     @for a_move in moves {
                         li data-vm=(a_move.vm) {
-                            a href={ "#move-" (view.moved.get(&a_move.vm).map_or(0, |place| place + 1)) } { (a_move.vm) }
-                            span.aside { " " (arrow) (other(a_move)) }
+                            a href={ "#move-" (view.place_of(&a_move.vm).map_or(0, |place| place + 1)) } { (a_move.vm) }
+                            span.aside { " " (whither(a_move)) }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+fn leaves(a_move: &Move) -> String {
+    match &a_move.detour {
+        Some(detour) => format!("→ {} by way of {}", detour.to, a_move.to),
+        None => format!("→ {}", a_move.to),
+    }
+}
+
+fn comes(a_move: &Move) -> String {
+    match &a_move.detour {
+        Some(detour) => format!("← {} by way of {}", detour.from, a_move.from),
+        None => format!("← {}", a_move.from),
+    }
+}
+
+fn passes(a_move: &Move) -> String {
+    match &a_move.detour {
+        Some(detour) => format!("{} → {}", detour.from, detour.to),
+        None => String::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::model::{Bytes, HostName, Millis};
 use crate::plan::{MoveKind, Severity};
+use crate::render::quoted::{Piece, pieces};
 use crate::render::style;
 use crate::render::text::time;
 
@@ -72,6 +73,18 @@ pub(super) fn host_words<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> S
 pub(super) fn verdict(severity: Severity, code: &str) -> Markup {
     let (word, _) = style::severity(severity);
     html! { span.verdict.(word) { (word) } " " code { (code) } }
+}
+
+/// A sentence of ours that says what to do; what is typed stands as code.
+pub(super) fn instruction(text: &str) -> Markup {
+    html! {
+        @for piece in pieces(text) {
+            @match piece {
+                Piece::Words(words) => (words),
+                Piece::Typed(typed) => code { (typed) }
+            }
+        }
+    }
 }
 
 /// The name of a way to move, for the style.

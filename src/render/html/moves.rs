@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::layout::{host_words, kind, verdict};
+use super::layout::{host_words, instruction, kind, verdict};
 use super::view::View;
 use super::{diff, steps};
 use crate::model::{Bytes, Millis, VmName};
-use crate::plan::{Alternative, Difference, DiskPlacement, Finding, Move, Severity};
+use crate::plan::{Alternative, Difference, DiskPlacement, Finding, Half, Move, Severity};
 use crate::render::Role;
 use crate::render::style::symbol;
 use crate::render::text::{moves, time};
@@ -62,7 +62,7 @@ fn moved(view: &View<'_>, place: usize, a_move: &Move) -> Markup {
                 span.name { (vm) }
                 span { span.unseen { "from " } (from) }
                 span { span.unseen { "to " } @if from == to { span.aside { "stays" } } @else { (to) } }
-                span { (moves::word(a_move.kind)) @if *reboots { " " span.verdict.risk { "reboot" } } }
+                span { (moves::word(a_move.kind)) @if *reboots { " " span.verdict.risk { "reboot" } } (half(a_move)) }
                 span.figure { span.unseen { "to carry " } (bytes) }
                 span.figure { span.unseen { "takes " } (time(*duration)) }
                 span.figure { span.unseen { "downtime " } @if *downtime == Millis::ZERO { "none" } @else { (time(*downtime)) } }
@@ -92,6 +92,19 @@ fn moved(view: &View<'_>, place: usize, a_move: &Move) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Where a VM that goes by way of another host is on its way to, or from.
+fn half(a_move: &Move) -> Markup {
+    html! {
+        @if let Some(detour) = &a_move.detour {
+            " "
+            @match detour.half {
+                Half::First => { span.verdict.note { "on to " (detour.to) } }
+                Half::Second => { span.verdict.note { "out of " (detour.from) } }
             }
         }
     }
@@ -158,7 +171,7 @@ fn findings(all: &[&Finding]) -> Markup {
                     @for finding in all {
                         li {
                             (verdict(finding.severity, &finding.code)) " " (finding.message)
-                            @if !finding.remedy.is_empty() { div.remedy { (finding.remedy) } }
+                            @if !finding.remedy.is_empty() { div.remedy { (instruction(&finding.remedy)) } }
                         }
                     }
                 }

@@ -28,9 +28,11 @@
       part.hidden = all(".lane", part).every((lane) => lane.hidden);
       if (text !== "" || on !== "") part.open = true;
     }
-    const left = moves.filter((entry) => !entry.element.hidden).length;
+    // A VM that goes by way of another host has two lines.
+    const vms = (entries) => new Set(entries.map((entry) => entry.vm)).size;
+    const left = vms(moves.filter((entry) => !entry.element.hidden));
     const number = (count) => count.toLocaleString("en");
-    shown.value = text === "" && on === "" ? "" : `${number(left)} of ${number(moves.length)} VMs`;
+    shown.value = text === "" && on === "" ? "" : `${number(left)} of ${number(vms(moves))} VMs`;
   };
   let waits = 0;
   const soon = () => {

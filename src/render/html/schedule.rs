@@ -25,6 +25,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
                         span { i.(class) {} (word) }
                     }
                     span { i.off {} "the guest is off" }
+                    @if !view.critical.is_empty() { span { i.critical {} "critical path: what is longer there makes the whole longer" } }
                 }
                 div.lane.head aria-hidden="true" { span {} (axis(view.plan.makespan)) }
                 @for (index, part) in moves.chunks(ROWS_OPEN).enumerate() {
@@ -72,7 +73,7 @@ fn row(view: &View<'_>, place: usize, a_move: &Move) -> Markup {
     let end = view.plan.makespan;
     html! {
         div.lane data-vm=(a_move.vm) data-hosts=(host_words([&a_move.from, &a_move.to])) {
-            a href={ "#move-" (place + 1) } { (a_move.vm) }
+            a href={ "#move-" (place + 1) } { (a_move.vm) @if a_move.detour.is_some() { span.aside { " → " (a_move.to) } } }
             svg width="100%" height="18" role="img" aria-label=(words) {
                 @if view.is_detailed {
                     (guest_is_off(view, a_move))
@@ -84,6 +85,7 @@ fn row(view: &View<'_>, place: usize, a_move: &Move) -> Markup {
                 } @else {
                     (bar("migrate", start, a_move.duration, end, &words))
                 }
+                (critical(view, steps().filter(own)))
             }
         }
     }
@@ -101,6 +103,16 @@ fn told(id: StepId, step: &Step) -> String {
 fn bar(class: &str, start: Millis, duration: Millis, end: Millis, told: &str) -> Markup {
     html! {
         rect.(class) x=(percent(start.0, end.0)) width=(percent(duration.0, end.0)) y="4" height="10" { title { (told) } }
+    }
+}
+
+/// A line below the bars of those steps that determine the end.
+fn critical<'p>(view: &View<'p>, steps: impl Iterator<Item = (StepId, &'p Step)>) -> Markup {
+    let end = view.plan.makespan;
+    html! {
+        @for (_, step) in steps.filter(|(id, _)| view.critical.contains(id)) {
+            rect.critical x=(percent(step.start.0, end.0)) width=(percent(step.forecast.duration.0, end.0)) y="15.5" height="2" {}
+        }
     }
 }
 

@@ -67,6 +67,7 @@ fn told(view: &View<'_>, id: StepId) -> Markup {
                 dd { "from " (time(step.start)) " to " (time(step.start.plus(forecast.duration))) ", by the forecast" }
                 @if forecast.downtime > Millis::ZERO { dt { "downtime" } dd { (time(forecast.downtime)) } }
                 (waits(view, step))
+                @if view.critical.contains(&id) { dt { "critical" } dd { "what makes it longer makes the whole longer" } }
                 @if step.vms.len() > 1 {
                     dt { "needed by" }
                     dd { (counted(step.vms.len(), "VM", "VMs")) ": " (step.vms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) }

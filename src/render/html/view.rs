@@ -24,14 +24,16 @@ pub struct About<'a> {
 pub(super) struct View<'p> {
     pub(super) plan: &'p Plan,
     pub(super) roster: Option<&'p Roster>,
-    /// Each VM that is moved, and the place of its move.
-    pub(super) moved: BTreeMap<&'p VmName, usize>,
+    /// Each VM that is moved, and the places of its moves: two where it goes by way of another host.
+    pub(super) moved: BTreeMap<&'p VmName, Vec<usize>>,
     /// What differs of each VM.
     pub(super) changes: BTreeMap<&'p VmName, Vec<&'p Change>>,
     /// Findings about each VM, in the plan's order.
     pub(super) findings: BTreeMap<&'p VmName, Vec<&'p Finding>>,
     /// The move at which each step is told: the first that has it.
     pub(super) homes: BTreeMap<StepId, usize>,
+    /// The steps that determine the end; none where only one VM moves, since it would be all of them.
+    pub(super) critical: BTreeSet<StepId>,
     /// Whether steps and definitions are told.
     pub(super) is_detailed: bool,
 }
@@ -48,9 +50,11 @@ impl<'p> View<'p> {
         for change in &plan.changes {
             changes.entry(&change.vm).or_default().push(change);
         }
-        let moves = || plan.moves.iter().enumerate();
+        let all = plan.moves.iter().enumerate();
         let mut homes = BTreeMap::new();
-        for (index, a_move) in moves() {
+        let mut moved: BTreeMap<&VmName, Vec<usize>> = BTreeMap::new();
+        for (index, a_move) in all {
+            moved.entry(&a_move.vm).or_default().push(index);
             for step in &a_move.steps {
                 homes.entry(*step).or_insert(index);
             }
@@ -58,7 +62,12 @@ impl<'p> View<'p> {
         Self {
             plan,
             roster,
-            moved: moves().map(|(index, a_move)| (&a_move.vm, index)).collect(),
+            critical: if moved.len() > 1 {
+                plan.critical.iter().copied().collect()
+            } else {
+                BTreeSet::new()
+            },
+            moved,
             changes,
             findings,
             homes,
@@ -80,7 +89,13 @@ impl<'p> View<'p> {
         self.findings.get(vm).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn move_of(&self, vm: &VmName) -> Option<&'p Move> {
-        self.moved.get(vm).map(|index| &self.plan.moves[*index])
+    pub(super) fn moves_of(&self, vm: &VmName) -> impl Iterator<Item = &'p Move> {
+        let places = self.moved.get(vm).into_iter().flatten();
+        places.map(|place| &self.plan.moves[*place])
+    }
+
+    /// The place of the VM's first move.
+    pub(super) fn place_of(&self, vm: &VmName) -> Option<usize> {
+        self.moved.get(vm)?.first().copied()
     }
 }
