@@ -38,7 +38,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let matches = command().try_get_matches_from(arguments);
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Asking libvirt's library for its version makes it set itself up, which is left out where nobody wants to know it.
+    let asks = arguments
+        .iter()
+        .any(|one| one == "--version" || one == "-V");
+    let command = if asks {
+        command()
+    } else {
+        Arguments::command().version(env!("CARGO_PKG_VERSION"))
+    };
+    let matches = command.try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
     match parsed {
         Ok(arguments) => execute(&arguments),
