@@ -124,6 +124,31 @@ fn a_filter_by_vm_and_by_host_leaves_what_fits() {
 
 #[test]
 #[ignore = "needs Chromium: tests/run asks for it where there is one"]
+fn a_vm_that_goes_by_way_of_another_host_is_counted_once_and_found_by_both_moves() {
+    let (fleet, plan) = crate::render::detour::trade();
+    let page = Page::of_plan(&plan, &domicile::observed::Roster::of(&fleet.observed));
+    let mut browser = Browser::start();
+    browser.load(&page.file());
+    assert_eq!(browser.read(STRUCTURE), json!([]));
+    assert_eq!(browser.read(OVERFLOW), 0);
+    let first = plan.moves.iter().find(|a_move| a_move.detour.is_some());
+    let vm = first.expect("one has two moves").vm.to_string();
+    browser.press("/");
+    for letter in vm.chars() {
+        browser.press(&letter.to_string());
+    }
+    browser.until("document.getElementById('shown').value === '1 of 2 VMs'");
+    assert_eq!(browser.read(SHOWN), format!("{vm} {vm}"));
+    browser.press("Escape");
+    browser.until("document.getElementById('shown').value === ''");
+    browser.click(".path > summary");
+    browser.click(".path li:last-child a");
+    browser.until("document.querySelector(location.hash).checkVisibility()");
+    browser.picture("detour.png");
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run asks for it where there is one"]
 fn everything_is_reached_and_opened_by_keyboard() {
     let (mut browser, _page) = opened();
     browser.press("Tab");

@@ -8,7 +8,7 @@ use domicile::render::{comment, graph, html};
 use crate::planner::fleet::{Fleet, GIB};
 
 /// Two full hosts trade their VMs, and a third one has room for one of them.
-fn trade() -> (Fleet, Plan) {
+pub(crate) fn trade() -> (Fleet, Plan) {
     let mut fleet = Fleet::new(3, 10);
     fleet.host("kvm3").memory = Bytes(10 * GIB);
     fleet.vm("kvm1", "web", 10);
@@ -88,7 +88,9 @@ fn a_page_shows_the_vm_where_it_was_where_it_goes_and_where_it_passes() {
     // Nobody is there before or after.
     assert!(card("kvm3").contains(">0 VMs<"), "{}", card("kvm3"));
     assert!(page.contains(&format!(">on to {to}<")) && page.contains(&format!(">out of {from}<")));
-    assert!(page.contains("class=\"critical\""));
+    let steps = plan.critical.len();
+    let path = format!("Critical path: {steps} steps of 2 VMs");
+    assert!(page.contains(&path) && page.matches("rect class=\"critical\"").count() == steps);
 }
 
 #[test]

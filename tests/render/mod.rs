@@ -2,7 +2,7 @@
 
 mod annotations;
 mod comment;
-mod detour;
+pub(crate) mod detour;
 mod graph;
 mod hostile;
 mod page;

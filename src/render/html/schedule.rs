@@ -1,11 +1,13 @@
 //! When each step runs by the forecast: a row for each VM, a bar for each step.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::layout::{axis, counted, host_words, percent};
-use super::steps::class;
+use super::steps::{class, link};
 use super::view::View;
-use crate::model::Millis;
+use crate::model::{Millis, VmName};
 use crate::plan::{Action, Move, Step, StepId};
 use crate::render::text::time;
 
@@ -27,6 +29,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
                     span { i.off {} "the guest is off" }
                     @if !view.critical.is_empty() { span { i.critical {} "critical path: what is longer there makes the whole longer" } }
                 }
+                (path(view))
                 div.lane.head aria-hidden="true" { span {} (axis(view.plan.makespan)) }
                 @for (index, part) in moves.chunks(ROWS_OPEN).enumerate() {
                     @if index == 0 { (rows(view, part)) } @else {
@@ -103,6 +106,34 @@ fn told(id: StepId, step: &Step) -> String {
 fn bar(class: &str, start: Millis, duration: Millis, end: Millis, told: &str) -> Markup {
     html! {
         rect.(class) x=(percent(start.0, end.0)) width=(percent(duration.0, end.0)) y="4" height="10" { title { (told) } }
+    }
+}
+
+/// The steps that determine the end, in their order, which may run through rows far apart.
+fn path(view: &View<'_>) -> Markup {
+    if view.critical.is_empty() || !view.is_detailed {
+        return html! {};
+    }
+    let vms = || {
+        view.plan
+            .critical
+            .iter()
+            .flat_map(|id| &view.plan.step(*id).vms)
+    };
+    let vms: BTreeSet<&VmName> = vms().collect();
+    html! {
+        details.path {
+            summary {
+                "Critical path: " (counted(view.plan.critical.len(), "step", "steps"))
+                " of " (counted(vms.len(), "VM", "VMs"))
+            }
+            ol.plain {
+                @for id in &view.plan.critical {
+                    @let step = view.plan.step(*id);
+                    li { (link(*id)) " " (step.action) span.aside { ", " (time(step.forecast.duration)) " from " (time(step.start)) } }
+                }
+            }
+        }
     }
 }
 
