@@ -13,14 +13,15 @@ use domicile::model::{
     Bytes, DiskTarget, HostName, Millis, PoolName, VmName, VolumeFormat, VolumeName, VolumeRef,
 };
 use domicile::plan::{
-    Action, Carry, Change, DefinitionChange, Dependency, Difference, DiskPlacement, Finding,
-    Forecast, Move, MoveKind, Plan, Severity, Step, StepId, VolumeSpec, Why,
+    Action, Capacity, Carry, Change, DefinitionChange, Dependency, Difference, DiskPlacement,
+    Finding, Forecast, Move, MoveKind, Plan, Resource, Severity, Step, StepId, VolumeSpec, Why,
 };
 use domicile::render::{Style, comment, graph, html, json, stream, text};
 
 const MOVES: usize = 10_000;
 const HOSTS: usize = 50;
 const RUNS: usize = 3;
+const GIB: u64 = 1 << 30;
 const TIME_MAX: Duration = Duration::from_secs(2);
 
 fn host(number: usize) -> HostName {
@@ -119,8 +120,14 @@ fn steps(number: usize) -> Vec<Step> {
             })
             .into_iter()
             .collect(),
-        takes: vec![],
-        frees: vec![],
+        takes: (place == 0)
+            .then(|| (room(&a_move.to), GIB))
+            .into_iter()
+            .collect(),
+        frees: (place == 2)
+            .then(|| (room(&a_move.from), GIB))
+            .into_iter()
+            .collect(),
         uses: vec![],
         held: None,
         start: Millis((number / HOSTS * 41_000 + place * 100) as u64),
@@ -130,6 +137,18 @@ fn steps(number: usize) -> Vec<Step> {
         },
     };
     actions.into_iter().enumerate().map(step).collect()
+}
+
+fn room(host: &HostName) -> Resource {
+    Resource::Memory(host.clone())
+}
+
+fn capacity(number: usize) -> Capacity {
+    Capacity {
+        resource: room(&host(number)),
+        limit: 1024 * GIB,
+        used: 512 * GIB,
+    }
 }
 
 fn finding(number: usize) -> Finding {
@@ -161,11 +180,14 @@ fn plan() -> Plan {
         moves: (0..MOVES).map(a_move).collect(),
         findings: (0..MOVES).map(finding).collect(),
         steps: (0..MOVES).flat_map(steps).collect(),
-        capacities: vec![],
+        capacities: (0..HOSTS).map(capacity).collect(),
         slots: [].into(),
         makespan: Millis(8_200_000),
         bound: domicile::plan::Bound::default(),
-        critical: Vec::new(),
+        critical: (0..MOVES)
+            .step_by(HOSTS)
+            .map(|number| StepId(number * 3))
+            .collect(),
         alternatives: [].into(),
     }
 }
