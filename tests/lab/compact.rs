@@ -148,6 +148,7 @@ fn killed_when(lab: &Lab, manifest: &Path, there: &[(&str, &str)]) {
         std::thread::sleep(Duration::from_millis(50));
     }
     kill_domicile(child);
+    lab.remove_locks(manifest);
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn killed_in_mid_move(lab: &Lab, vm: &str, after: Duration) -> std::path::PathBu
     std::thread::sleep(after);
     kill_domicile(child);
     lab.lab("link", &["kvm1", "free"]);
+    lab.remove_locks(&manifest);
     manifest
 }
 

@@ -96,6 +96,11 @@ impl Lab {
         self.dir.path().join("lab")
     }
 
+    /// The folder that every host has as /srv/shared.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.state().join("shared")
+    }
+
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new("timeout");
         command
@@ -147,8 +152,8 @@ impl Lab {
     /// Fails unless the guest beats on now.
     pub(crate) fn assert_beats_on(&self, name: &str) {
         let before = self.beats(name);
-        for _ in 0..40 {
-            std::thread::sleep(Duration::from_millis(500));
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(200));
             let now = self.beats(name);
             if now.last > before.last || now.boots > before.boots {
                 return;
@@ -172,11 +177,11 @@ impl Lab {
 
     /// Fails unless the guest was rebooted exactly once, with never two instances.
     pub(crate) fn assert_moved_cold(&self, name: &str) {
-        for _ in 0..60 {
+        for _ in 0..120 {
             if self.beats(name).boots == 2 {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(250));
         }
         self.assert_beats_on(name);
         let beats = self.beats(name);
@@ -230,13 +235,32 @@ impl Lab {
             .unwrap()
     }
 
+    /// Removes the locks of an apply that was killed. Taking them over shows more and takes half a minute; `locks` does.
+    pub(crate) fn remove_locks(&self, manifest: &Path) {
+        let path = manifest.to_str().unwrap();
+        let listed = text(&self.domicile(&["unlock", "-f", path]));
+        let held = listed.lines().filter(|line| line.contains("is locked by"));
+        let ids = held.filter_map(|line| Some(line.rsplit_once("lock ")?.1));
+        let ids = ids.map(|id| id.trim_end_matches(')').to_owned());
+        let ids: std::collections::BTreeSet<String> = ids.collect();
+        assert_eq!(
+            ids.len(),
+            1,
+            "an apply that was killed leaves its lock: {listed}"
+        );
+        for id in ids {
+            let removed = self.domicile(&["unlock", &id, "-f", path]);
+            assert!(removed.status.success(), "the lock {id} stays");
+        }
+    }
+
     /// Waits until a guest that somebody started beats.
     pub(crate) fn assert_starts(&self, name: &str) {
-        for _ in 0..240 {
+        for _ in 0..480 {
             if self.beats(name).last > 0 {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(250));
         }
         panic!("{name} does not start");
     }

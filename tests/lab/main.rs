@@ -13,6 +13,7 @@ mod checks;
 mod clones;
 mod cold;
 mod compact;
+mod definitions;
 mod disks;
 mod faults;
 mod fits;
@@ -21,4 +22,8 @@ mod live;
 mod locks;
 mod mapping;
 mod pull_request;
+#[path = "../definition/random.rs"]
+mod random;
 mod refusals;
+#[path = "../schema/mod.rs"]
+mod schema;
