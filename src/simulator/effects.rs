@@ -1,10 +1,10 @@
 //! Each action on the state: what it demands, what it does while it runs, at its end, and when it breaks off.
 
 use super::migrate::Migration;
-use super::vms::{set_complete, turn_off};
+use super::vms::{set_complete, turn_off, turn_on};
 use super::world::{Refusal, World};
 use crate::hypervisor::Outcome;
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, VmName, VolumeRef};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, RunState, VmName, VolumeRef};
 use crate::plan::Action;
 
 /// How long things take in simulated time.
@@ -322,7 +322,13 @@ impl World {
                 return match self.adrift.remove(vm) {
                     Some(migration) => {
                         self.undefine(to, vm);
-                        self.finish(&migration, timing, note)
+                        let outcome = self.finish(&migration, timing, note)?;
+                        // Whoever would have ended what was started to be carried is gone.
+                        let is_carried = matches!(migration, Action::MigratePaused { .. });
+                        if is_carried && let Ok(arrived) = self.vm_mut(to, vm) {
+                            turn_on(arrived, RunState::Paused, "user");
+                        }
+                        Ok(outcome)
                     }
                     None => Ok(Outcome::default()),
                 };

@@ -122,7 +122,10 @@ impl World {
         } = migration;
         let goes_on = may_go_on && options.driver != Driver::Managed;
         match (live, variant % 4) {
-            (true, 0) if goes_on => {
+            (_, 0) if goes_on => {
+                if !live && let Ok(source) = self.vm_mut(from, vm) {
+                    turn_on(source, RunState::Paused, "starting up");
+                }
                 let mut shell = self.relocated(vm, from, to, &options.rewrite);
                 if let Ok(shell) = &mut shell {
                     shell.persistent = false;
@@ -156,7 +159,7 @@ impl World {
                 }
             }
             // It was started paused for the migration and stays so.
-            (false, 0) => {
+            (false, 2) => {
                 self.break_off(action, false);
                 if let Ok(source) = self.vm_mut(from, vm) {
                     turn_on(source, RunState::Paused, "starting up");

@@ -301,6 +301,14 @@ pub(super) fn runs(host: &Host, vm: &Vm) -> bool {
     vm.power.is_active() && !never_ran(host, vm)
 }
 
+/// Whether its guest ran, or has to run again. An instance that was started paused to be carried and is still on its way
+/// is none of a VM that was off.
+pub(super) fn ran(host: &Host, vm: &Vm) -> bool {
+    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+    let was_off = mark.is_some_and(|mark| mark.cold && !mark.was_active);
+    runs(host, vm) && !(was_off && vm.power.state == RunState::Paused)
+}
+
 /// Whether an earlier apply shut it down there and may have to start it there again.
 fn returns(host: &Host, vm: &Vm) -> bool {
     let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::given::{Given, runs};
+use super::given::{Given, ran, runs};
 use crate::model::{HostName, VmName};
 use crate::plan::{Action, Plan, StepId, Why};
 
@@ -100,12 +100,14 @@ pub(super) fn astray(
             vm,
             defined: places.clone().map(|(host, _)| *host).collect(),
             running: places
+                .clone()
                 .filter(|(host, vm)| given.observed.host(host).is_some_and(|host| runs(host, vm)))
                 .map(|(host, _)| *host)
                 .collect(),
-            ran: false,
+            ran: places
+                .filter_map(|(host, vm)| Some((given.observed.host(host)?, vm)))
+                .any(|(host, vm)| ran(host, vm)),
         };
-        at.ran = !at.running.is_empty();
         let mut last = None;
         for index in steps {
             let own = plan.steps[*index].vms.len() == 1;
