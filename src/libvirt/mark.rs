@@ -242,6 +242,8 @@ mod tests {
             claimed: Vec::new(),
             made: Vec::new(),
             made_at_source: Vec::new(),
+            source_bases: Vec::new(),
+            kept_bases: Vec::new(),
         };
         let vm = VmName::new("test").unwrap();
         write(&context, &name, &vm, &mark).unwrap();

@@ -204,12 +204,18 @@ pub struct MoveMark {
     /// The same of `temporary_volumes`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_at_source: Vec<(PoolName, VolumeName)>,
+    /// Bases at the source that go with the last clone that stands on them, since the manifest says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_bases: Vec<(PoolName, VolumeName)>,
+    /// The base at the destination for each of `source_bases`, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_bases: Vec<(PoolName, VolumeName)>,
 }
 
 impl MoveMark {
     /// The layout that this version of Domicile writes, and the only one that it reads. Every change of the layout,
     /// also a new field, is another version.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
     /// The XML namespace of the metadata element. It never changes: by it every version finds the marks of all others.
     pub const NAMESPACE: &'static str = "https://domicile.dev/xmlns/move/1";
     /// The prefix under which libvirt stores the element.

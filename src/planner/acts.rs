@@ -104,8 +104,15 @@ fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<Stored>) -> Vec<(Act
         .stale_bases
         .iter()
         .filter(|base| !brought_again.contains(&room::stored(&intent.way, base)));
-    let litter = litter.map(|base| (delete(intent, base, None, true), Bytes::ZERO));
-    actions.splice(before_unmark..before_unmark, litter.collect::<Vec<_>>());
+    let litter = litter.map(|base| delete(intent, base, None, true));
+    let asked = intent.settings.remove_unused_bases;
+    let unused = intent.unused_bases.iter().filter(|(from, _)| {
+        // A clone that comes stands on the base as well; until it does, no host would know.
+        asked && !brought_again.contains(&room::stored(&intent.way, from))
+    });
+    let unused = unused.map(|(from, to)| delete(intent, from, Some(to.clone()), true));
+    let gone: Vec<_> = litter.chain(unused).map(|act| (act, Bytes::ZERO)).collect();
+    actions.splice(before_unmark..before_unmark, gone);
     actions
 }
 
@@ -357,6 +364,14 @@ fn seen(intent: &Intent<'_>) -> Option<Seen> {
     Some(seen)
 }
 
+/// Where the base of a linked clone is, and where it will be.
+pub(super) fn bases(disk: &DiskPlacement) -> Option<(&VolumeRef, &VolumeRef)> {
+    match &disk.carry {
+        Carry::Thin { base_from, base_to } => Some((base_from, base_to)),
+        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
+    }
+}
+
 /// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.
 fn mark(intent: &Intent<'_>, stale: &BTreeSet<Stored>) -> MoveMark {
     let is_stale = |base: &VolumeRef| stale.contains(&room::stored(&intent.way, base));
@@ -372,6 +387,11 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<Stored>) -> MoveMark {
         Carry::Thin { .. } | Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => {
             None
         }
+    };
+    let unused = || {
+        let asked = intent.settings.remove_unused_bases;
+        let pairs = copied().filter(move |_| asked).filter_map(bases);
+        pairs.filter(|(from, to)| !intent.way.is_base_in_place(from, to))
     };
     MoveMark {
         version: MoveMark::VERSION,
@@ -401,6 +421,8 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<Stored>) -> MoveMark {
             })
             .collect(),
         made_at_source: Vec::new(),
+        source_bases: unused().map(|(from, _)| names(from)).collect(),
+        kept_bases: unused().map(|(_, to)| names(to)).collect(),
     }
 }
 

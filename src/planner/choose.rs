@@ -184,6 +184,7 @@ fn decide_way<'a>(
         prelude: remains.prelude,
         restart: remains.was_active && !remains.is_active_at_end,
         stale_bases: remains.stale_bases,
+        unused_bases: remains.unused_bases,
     };
     // What is started first can be judged as a running VM only when it runs.
     let is_started = remains.is_active_at_end && !remains.vm.power.is_active();

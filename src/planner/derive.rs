@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::acts::{actions, delete, owner};
+use super::acts::{actions, bases, delete, owner};
 use super::estimate::forecast;
 use super::intent::Intent;
 use super::limits::{uses, with_rate};
@@ -285,6 +285,13 @@ impl Derived {
                 let action = delete(intent, base_from, Some(base_to.clone()), true);
                 let id = self.push(intent, action, Bytes::ZERO, after);
                 self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
+                // Without a mark that names it, nobody would know of it any more.
+                if let Some(unmark) = self.steps_of(intent.name).last().copied() {
+                    self.steps[unmark].after.push(Dependency {
+                        step: id,
+                        why: Why::SameVm,
+                    });
+                }
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
@@ -294,10 +301,11 @@ impl Derived {
         }
     }
 
+    /// The last steps of these moves before their marks go.
     fn ends_of(&self, intents: &[&Intent<'_>]) -> Vec<Dependency> {
         let last = intents
             .iter()
-            .filter_map(|intent| self.steps_of(intent.name).last());
+            .filter_map(|intent| self.steps_of(intent.name).iter().rev().nth(1));
         let mut last: Vec<usize> = last.copied().collect();
         last.sort_unstable();
         last.into_iter()
@@ -346,10 +354,7 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
 
 /// The bases of a move's linked clones: where each is, and where it will be.
 fn thin<'i>(intent: &'i Intent<'_>) -> impl Iterator<Item = (&'i VolumeRef, &'i VolumeRef)> {
-    intent.disks.iter().filter_map(|disk| match &disk.carry {
-        Carry::Thin { base_from, base_to } => Some((base_from, base_to)),
-        Carry::Stays | Carry::Copy | Carry::Compact { .. } | Carry::Media => None,
-    })
+    intent.disks.iter().filter_map(bases)
 }
 
 fn why(action: &Action) -> Why {

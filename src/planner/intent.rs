@@ -75,6 +75,9 @@ pub(super) struct Intent<'a> {
     pub(super) restart: bool,
     /// Bases at the destination that an earlier apply may have left half-written.
     pub(super) stale_bases: BTreeSet<VolumeRef>,
+    /// Bases that an earlier apply's move left at its source and that may have lost their last clone, each with its
+    /// copy.
+    pub(super) unused_bases: Vec<(VolumeRef, VolumeRef)>,
 }
 
 impl Intent<'_> {

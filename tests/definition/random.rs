@@ -58,6 +58,8 @@ fn mark(vm: &str) -> MoveMark {
         claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
+        source_bases: Vec::new(),
+        kept_bases: Vec::new(),
     }
 }
 

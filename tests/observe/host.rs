@@ -161,6 +161,8 @@ fn snapshots_and_what_an_earlier_move_left_are_found() {
         claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
+        source_bases: Vec::new(),
+        kept_bases: Vec::new(),
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     let json = serde_json::to_string(&mark).unwrap();

@@ -156,6 +156,8 @@ fn what_an_earlier_apply_made_is_measured_so_that_its_removal_makes_room() {
         claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
+        source_bases: Vec::new(),
+        kept_bases: Vec::new(),
     };
     let vm = fleet.host("kvm1").vms.get_mut(&vm_name("web")).unwrap();
     vm.detail.as_mut().unwrap().mark = Some(mark);

@@ -329,6 +329,8 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
         claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
+        source_bases: Vec::new(),
+        kept_bases: Vec::new(),
     };
     Action::Mark {
         host: host(from),

@@ -203,6 +203,8 @@ fn mark() -> MoveMark {
         claimed: Vec::new(),
         made: Vec::new(),
         made_at_source: Vec::new(),
+        source_bases: Vec::new(),
+        kept_bases: Vec::new(),
     }
 }
 

@@ -260,9 +260,7 @@ impl Trial {
         if let Some(missing) = wants.iter().find(|(place, state)| !is_there(place, state)) {
             return self.wrong("not where it shall be", &(missing, self.plan().findings));
         }
-        if *refused != refused_anyhow
-            || self.fleet.desired.migration.fleet.remove_unused_bases == Some(true)
-        {
+        if *refused != refused_anyhow {
             return Ok(());
         }
         let (wanted, found) = (volumes(&wanted), volumes(&found));

@@ -27,7 +27,7 @@
 //! | half-written bases that were left | a mark notes it as made | no VM of the host stands on it |
 //! | compacted copies that were carried | the mark notes it as made | it was only ever a copy |
 //! | originals of a move, or of one that was left (forward) | it was the VM's own disk: its mark says so, and where the move was left, the VM has to be seen on the copy | the copy is there with the same size, and the VM uses it |
-//! | bases that have lost their last clone | the manifest says that they go (`remove_unused_bases`) | the destination's base was proven to be the same |
+//! | bases that have lost their last clone, also those of a move that was left (forward) | the manifest says that they go (`remove_unused_bases`); of a move that was left its mark names them | the destination's base was proven to be the same |
 //!
 //! Whatever the reason, the host that has the volume and every host that sees its storage are asked, immediately before,
 //! whether any VM uses it as a disk or below one; then it stays.
@@ -66,6 +66,7 @@ fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
         discarded: BTreeSet::new(),
         unproven: Vec::new(),
         stale_bases: BTreeSet::new(),
+        unused_bases: Vec::new(),
         was_active: vm.power.is_active(),
         is_active_at_end: vm.power.is_active(),
         is_under_way: false,

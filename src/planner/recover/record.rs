@@ -172,6 +172,13 @@ impl<'a> Record<'a, '_> {
         marks.any(|mark| mark.to_uuid == host.uuid && mark.made.contains(&named(base)))
     }
 
+    /// Bases at the source that the move was to take along, each with its copy.
+    fn unused_bases(&self) -> Vec<(VolumeRef, VolumeRef)> {
+        let bases = at(self.source, &self.mark.source_bases).into_iter();
+        let pairs = bases.zip(at(self.destination, &self.mark.kept_bases));
+        pairs.filter(|(base, _)| self.exists(base)).collect()
+    }
+
     fn forward(&self, here: Option<&'a Vm>, there: &'a Vm) -> Remains<'a> {
         let mut prelude = Vec::new();
         let starts = self.mark.was_active && !there.power.is_active();
@@ -206,6 +213,7 @@ impl<'a> Record<'a, '_> {
             discarded: BTreeSet::new(),
             unproven: self.not_replaced(there),
             stale_bases: BTreeSet::new(),
+            unused_bases: self.unused_bases(),
             was_active: self.mark.was_active,
             is_active_at_end: there.power.is_active() || starts,
             is_under_way: false,
@@ -256,6 +264,7 @@ impl<'a> Record<'a, '_> {
             discarded,
             unproven: self.unproven(),
             stale_bases,
+            unused_bases: Vec::new(),
             was_active: self.mark.was_active,
             is_active_at_end: here.power.is_active(),
             is_under_way: false,
@@ -298,6 +307,7 @@ impl<'a> Record<'a, '_> {
             discarded: BTreeSet::new(),
             unproven: Vec::new(),
             stale_bases: BTreeSet::new(),
+            unused_bases: self.unused_bases(),
             was_active: self.mark.was_active,
             is_active_at_end: self.mark.was_active,
             is_under_way: true,
@@ -365,6 +375,7 @@ pub(super) fn disk_only<'a>(
         discarded,
         unproven,
         stale_bases: BTreeSet::new(),
+        unused_bases: Vec::new(),
         was_active: vm.power.is_active(),
         is_active_at_end: vm.power.is_active(),
         is_under_way: false,

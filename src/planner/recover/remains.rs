@@ -23,6 +23,8 @@ pub(crate) struct Remains<'a> {
     pub(crate) unproven: Vec<VolumeRef>,
     /// Bases at the destination that may be half-written.
     pub(crate) stale_bases: BTreeSet<VolumeRef>,
+    /// Bases at the source that go unless another clone stands on them, each with its copy at the destination.
+    pub(crate) unused_bases: Vec<(VolumeRef, VolumeRef)>,
     /// Whether the VM ran before the earlier apply.
     pub(crate) was_active: bool,
     /// Whether it runs once the prelude is done.
