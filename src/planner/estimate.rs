@@ -1,7 +1,7 @@
 //! Forecasts. They rest on what was read and on the manifest's rate; a forecast never decides what is done.
 
-use crate::model::{Bytes, BytesPerSecond, Millis};
-use crate::plan::{Action, DiskPlacement, Forecast};
+use crate::model::{Bytes, BytesPerSecond, Calibration, Millis};
+use crate::plan::{Action, Carrying, DiskPlacement, Forecast};
 
 use super::intent::Intent;
 use super::limits;
@@ -58,8 +58,23 @@ fn memory_carried(intent: &Intent<'_>, rate: BytesPerSecond) -> Bytes {
     })
 }
 
-/// What a step of this move will take. `size` is what a copy of one volume carries.
+/// What a step of this move will take, by what is reckoned and by what earlier applies teach.
 pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> Forecast {
+    let reckoned = reckoned(intent, action, size);
+    let calibration = &intent.way.desired.calibration;
+    let Some(carrying) = Carrying::of(action) else {
+        return reckoned;
+    };
+    let thousandths = carrying.thousandths(calibration);
+    Forecast {
+        duration: Calibration::corrected(thousandths, reckoned.duration),
+        downtime: Calibration::corrected(calibration.downtime, reckoned.downtime),
+        ..reckoned
+    }
+}
+
+/// What a step of this move would take by what is known of it. `size` is what a copy of one volume carries.
+fn reckoned(intent: &Intent<'_>, action: &Action, size: Bytes) -> Forecast {
     let calls = Forecast {
         duration: CALLS,
         ..Forecast::default()

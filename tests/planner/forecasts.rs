@@ -1,11 +1,11 @@
-//! What a plan says of how long steps take: by what guests occupy and change.
+//! What a plan says of how long steps take: by what guests occupy and change, and by what earlier applies teach.
 
-use domicile::desired::MigrationOverrides;
-use domicile::model::{Bytes, BytesPerSecond, Millis};
+use domicile::desired::{Method, MigrationOverrides};
+use domicile::model::{Bytes, BytesPerSecond, Calibration, Millis};
 use domicile::observed::VmDetail;
 use domicile::plan::{Action, Forecast, Plan, Severity};
 
-use super::fleet::{Fleet, GIB};
+use super::fleet::{Fleet, GIB, acts};
 
 const MIB: u64 = 1 << 20;
 
@@ -81,4 +81,78 @@ fn a_guest_that_is_faster_than_the_link_is_said_not_to_converge_and_takes_until_
         note.message
     );
     assert!(never.duration.0 >= rest.duration.0 + 8 * 1024 * 1000 / 100);
+}
+
+/// One goes live, one cold with its disk.
+fn two_ways() -> Fleet {
+    let mut fleet = Fleet::new(3, 64);
+    fleet.vm("kvm1", "web", 4);
+    fleet.vm("kvm2", "db", 4);
+    fleet.wants("web", "kvm2");
+    fleet.wants("db", "kvm3").method = Method::Cold;
+    fleet
+}
+
+#[test]
+fn earlier_applies_correct_what_is_carried_and_nothing_else() {
+    let mut fleet = two_ways();
+    let reckoned = fleet.plan();
+    fleet.desired.calibration = Calibration {
+        live: 2000,
+        copy: 500,
+        downtime: 250,
+    };
+    let corrected = fleet.plan();
+    assert_eq!(acts(&corrected), acts(&reckoned));
+    assert_eq!(corrected.hash(), reckoned.hash());
+    assert_eq!(corrected.calibration, fleet.desired.calibration);
+    let mut seen = (0, 0);
+    for (before, after) in reckoned.steps.iter().zip(&corrected.steps) {
+        let (before, after) = (&before.forecast, &after.forecast);
+        let wanted = match before.bytes {
+            _ if before.downtime > Millis::ZERO => {
+                seen.0 += 1;
+                assert_eq!(after.downtime.0, before.downtime.0 / 4);
+                before.duration.0 * 2
+            }
+            Bytes(0) => before.duration.0,
+            _ => {
+                seen.1 += 1;
+                before.duration.0 / 2
+            }
+        };
+        assert_eq!(
+            (after.duration, after.bytes),
+            (Millis(wanted), before.bytes)
+        );
+    }
+    assert_eq!(seen, (1, 1), "{:#?}", acts(&reckoned));
+}
+
+#[test]
+fn the_same_corrections_give_the_same_bytes() {
+    let mut fleet = two_ways();
+    fleet.desired.calibration.live = 1234;
+    let bytes = || serde_json::to_string(&fleet.plan()).unwrap();
+    assert_eq!(bytes(), bytes());
+    let without = two_ways().plan();
+    assert!(
+        !serde_json::to_string(&without)
+            .unwrap()
+            .contains("calibration")
+    );
+}
+
+#[test]
+fn no_correction_makes_a_plan_unsound() {
+    for thousandths in [0, 1, 50, 10_000, u32::MAX] {
+        let mut fleet = two_ways();
+        fleet.desired.calibration = Calibration {
+            live: thousandths,
+            copy: thousandths,
+            downtime: thousandths,
+        };
+        let plan = fleet.plan();
+        assert_eq!(plan.moves.len(), 2, "{thousandths}");
+    }
 }
