@@ -10,6 +10,7 @@ mod support;
 
 mod each;
 mod inputs;
+mod mutants;
 mod mutate;
 mod trial;
 
