@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use domicile::apply::{CancelHandle, Happening, Options, Summary, run};
-use domicile::model::{VmName, VolumeName, VolumeRef};
+use domicile::model::{Bytes, BytesPerSecond, Calibration, VmName, VolumeName, VolumeRef};
+use domicile::observed::Reading;
 use domicile::plan::{Plan, Severity, check::check};
 use domicile::planner::plan;
 use domicile::simulator::Simulator;
@@ -75,6 +76,46 @@ proptest! {
             .collect();
         prop_assert_eq!(anew, Vec::<String>::new());
         prop_assert!(changed(&again).is_subset(&refused), "{:#?}", again.changes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(8),
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever is known of guests' memory, and whatever earlier applies taught: only times follow from it.
+    #[test]
+    fn forecasts_make_no_plan_unsound(
+        sketch in sketches(),
+        occupied in 0_u64..20,
+        dirtied in prop::option::of(0_u64..300 << 20),
+        [live, copy, downtime] in prop::array::uniform3(50_u32..=10_000),
+    ) {
+        let mut fleet = build(&sketch);
+        fleet.desired.calibration = Calibration { live, copy, downtime };
+        for host in fleet.observed.hosts.values_mut() {
+            let Reading::Reached(host) = host else { continue };
+            for vm in host.vms.values_mut() {
+                if let Some(detail) = &mut vm.detail {
+                    detail.resident = Some(Bytes(vm.memory.0 / 16 * occupied));
+                    detail.dirty_rate = dirtied.map(BytesPerSecond);
+                }
+            }
+        }
+        let made = plan(&fleet.desired, &fleet.observed);
+        prop_assert_eq!(check(&fleet.desired, &fleet.observed, &made), Vec::new());
+        prop_assert_eq!(&made, &plan(&fleet.desired, &fleet.observed));
+        prop_assert_eq!(made.calibration, fleet.desired.calibration);
+
+        let hosts = Simulator::new(fleet.observed.clone()).managing(fleet.managed());
+        let (summary, failures) = carry_out(&fleet, &hosts, &made);
+        prop_assert_eq!(failures, Vec::<String>::new());
+        prop_assert_eq!(hosts.breaches(), Vec::new());
+        prop_assert_eq!(summary.steps_done, made.steps.len());
     }
 }
 

@@ -1,8 +1,8 @@
 //! Events to a file of JSON lines, so that a person can see afterwards what an apply did, also one that was killed.
 //!
 //! The first line says what the file is and what the plan's steps are, so that later lines need only their numbers.
-//! Nothing reads a journal to learn how things are: the hosts are the truth. What an apply is to be undone to only its
-//! journal knows ([`super::undo`]).
+//! Nothing reads a journal to learn how things are: the hosts are the truth. What an apply is to be undone to, and how long
+//! its steps took against what was reckoned, only its journal knows ([`super::undo`], [`super::records`]).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::event::Event;
+use super::records::{self, Reckoned, Times};
 use super::undo::{self, Origin};
 use crate::plan::Plan;
 
 /// The layout of a journal. A minor step adds fields, a major one changes their meaning.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "1.2";
 
 /// Why a journal could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,10 @@ struct Header<'a> {
     steps: Vec<String>,
     /// Where each VM was before, for undoing it.
     origins: Vec<Origin>,
+    /// Whether the times of the events are those of real hosts.
+    times: Times,
+    /// What was reckoned of steps that carry something, for the forecasts of later plans.
+    reckoned: Vec<Reckoned>,
 }
 
 #[derive(Serialize)]
@@ -58,7 +63,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the file exists or cannot be created or written.
-    pub fn create(path: &Path, plan: &Plan) -> Result<Self, JournalError> {
+    pub fn create(path: &Path, plan: &Plan, times: Times) -> Result<Self, JournalError> {
         let open = OpenOptions::new().write(true).create_new(true).open(path);
         let file = open.map_err(|source| JournalError {
             path: path.to_owned(),
@@ -78,6 +83,8 @@ impl Journal {
                 .map(|step| step.action.to_string())
                 .collect(),
             origins: undo::origins(plan),
+            times,
+            reckoned: records::reckoned(plan),
         })?;
         Ok(journal)
     }
@@ -124,6 +131,7 @@ mod tests {
             bound: crate::plan::Bound::default(),
             critical: Vec::new(),
             alternatives: std::collections::BTreeMap::new(),
+            calibration: crate::model::Calibration::default(),
         }
     }
 
@@ -138,7 +146,7 @@ mod tests {
                 text: "two\nlines \u{1b}[31m".to_owned(),
             },
         };
-        let mut journal = Journal::create(&path, &empty_plan()).unwrap();
+        let mut journal = Journal::create(&path, &empty_plan(), Times::Measured).unwrap();
         journal.write(&event).unwrap();
 
         let text = std::fs::read_to_string(&path).unwrap();
@@ -166,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("apply.jsonl");
         std::fs::write(&path, "of an earlier apply").unwrap();
-        let error = Journal::create(&path, &empty_plan()).unwrap_err();
+        let error = Journal::create(&path, &empty_plan(), Times::Measured).unwrap_err();
         assert!(error.to_string().contains("apply.jsonl"), "{error}");
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),

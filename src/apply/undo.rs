@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Happening};
+use super::lines::{self, NotAJournal};
 use crate::definition;
 use crate::desired::Desired;
 use crate::model::{DiskTarget, HostName, MacAddress, PoolName, VmName};
@@ -77,13 +78,8 @@ fn interfaces(a_move: &Move) -> BTreeMap<MacAddress, String> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UndoError {
     /// The text is no journal that tells where VMs were.
-    #[error("line {line} is not what a journal of this version has there: {why}")]
-    NotAJournal {
-        /// Which line, from 1.
-        line: usize,
-        /// Why.
-        why: String,
-    },
+    #[error(transparent)]
+    NotAJournal(#[from] NotAJournal),
     /// The manifest does not have the VM any more, so it may not be touched.
     #[error("the manifest does not name {vm} any more, and what it does not name is not touched")]
     NotNamed {
@@ -133,11 +129,6 @@ struct Header {
     origins: Vec<Origin>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    event: Event,
-}
-
 impl Undo {
     /// What is to be undone of a plan of which these steps were started.
     #[must_use]
@@ -155,20 +146,10 @@ impl Undo {
     /// # Errors
     /// When the text is no journal.
     pub fn read(journal: &str) -> Result<Self, UndoError> {
-        let wrong = |line: usize, why: serde_json::Error| UndoError::NotAJournal {
-            line,
-            why: why.to_string(),
-        };
-        let mut lines = journal.lines().enumerate().peekable();
-        let (_, first) = lines.next().unwrap_or_default();
-        let header: Header = serde_json::from_str(first).map_err(|why| wrong(1, why))?;
+        let (header, events): (Header, _) = lines::read(journal)?;
         let mut started = BTreeSet::new();
-        while let Some((index, line)) = lines.next() {
-            match serde_json::from_str::<Line>(line) {
-                Ok(line) => started.extend(started_by(&line.event)),
-                Err(_) if lines.peek().is_none() => {}
-                Err(why) => return Err(wrong(index + 1, why)),
-            }
+        for event in events {
+            started.extend(started_by(&event?));
         }
         Ok(Self::begun(header.origins, &started))
     }

@@ -312,6 +312,9 @@ pub(super) struct Planning {
     /// How long to look for a shorter schedule, 5s unless given; the same for everybody: it counts work, not time
     #[arg(long, value_name = "TIME")]
     pub(super) plan_time: Option<Millis>,
+    /// Journals of earlier applies, files or folders of them: forecasts are corrected by how long things took
+    #[arg(long, value_name = "PATH")]
+    pub(super) records: Vec<PathBuf>,
     /// Most migrations into and out of each host at once, whatever the manifest says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) parallelism: Option<u32>,
@@ -345,7 +348,7 @@ pub(super) struct PlanArguments {
 #[command(after_help = APPLY_EXAMPLES)]
 pub(super) struct ApplyArguments {
     /// A plan saved by `plan --out`: carried out without asking, refused if the hosts have changed
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept", "max_detours", "plan_time"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["files", "observed", "targets", "excludes", "parallelism", "max_downtime", "no_reboot", "accept", "max_detours", "plan_time", "records"])]
     pub(super) plan_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) planning: Planning,

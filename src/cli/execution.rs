@@ -13,6 +13,7 @@ use super::progress::{Shower, now, seconds};
 use super::report;
 use crate::apply::journal::Journal;
 use crate::apply::lock::Locks;
+use crate::apply::records::Times;
 use crate::apply::undo::started_by;
 use crate::apply::{self, CancelHandle, Event, Happening, Options, Summary};
 use crate::desired::OnFailure;
@@ -38,8 +39,13 @@ impl Execution<'_> {
     ) -> Result<(Summary, BTreeSet<StepId>), Failure> {
         let (console, as_json) = (self.console, self.arguments.json);
         let grouping = console.grouping();
+        let times = if self.arguments.simulate {
+            Times::Simulated
+        } else {
+            Times::Measured
+        };
         let mut journal = match journal {
-            Some(path) => Some(Journal::create(path, &made.plan).map_err(|error| {
+            Some(path) => Some(Journal::create(path, &made.plan, times).map_err(|error| {
                 Failure::error(format!("{error}: {}", error.source))
                     .help("nothing was started; choose another file")
             })?),

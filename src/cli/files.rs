@@ -7,11 +7,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::failure::Failure;
+use crate::apply::journal;
 use crate::observed::{self, Observed};
 
 /// The longest file that is read as a plan or a reading. A reading of 10,000 VMs with all their definitions has about
 /// a fifth of it.
 const FILE_BYTES_MAX: u64 = 1 << 30;
+
+const JOURNALS: &str = "name a file that `domicile apply --journal FILE` wrote";
 
 /// The text of a file.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
@@ -76,6 +79,22 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// The text of a journal, of a layout that is understood.
+pub(super) fn read_journal(path: &Path) -> Result<String, Failure> {
+    let text = read(path)?;
+    let first = text.lines().next().unwrap_or_default();
+    let header: serde_json::Value =
+        serde_json::from_str(first).map_err(|error| no_journal(path, &error))?;
+    check_version(path, &header, journal::FORMAT_VERSION)
+        .map_err(|failure| failure.help(JOURNALS))?;
+    Ok(text)
+}
+
+/// A file that should be a journal.
+pub(super) fn no_journal(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::error(format!("{} is no journal: {error}", path.display())).help(JOURNALS)
 }
 
 /// A reading made by `observe --out`.

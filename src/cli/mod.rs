@@ -20,6 +20,7 @@ mod observe;
 mod output;
 mod plan;
 mod progress;
+mod records;
 mod report;
 mod run;
 mod saved;

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::output::Shown;
 use super::saved::Saved;
 use super::sound::expect_sound;
-use super::{explain, hosts, locking, manifest};
+use super::{explain, hosts, locking, manifest, records};
 use crate::desired::{Desired, Gates};
 use crate::libvirt::LibvirtHosts;
 use crate::model::VmName;
@@ -95,6 +95,7 @@ pub(super) fn narrowed(planning: &Planning, mut desired: Desired) -> Result<Desi
         plan_time: planning.plan_time,
         max_detours: planning.max_detours,
     };
+    desired.calibration = records::read(&planning.records)?;
     explain::expect_codes(planning.accept.iter().map(String::as_str))?;
     if let Some(most) = planning.parallelism {
         for host in desired.hosts.values_mut() {

@@ -200,6 +200,8 @@ mod tests {
         for rate in [1000_u64, 8 << 30] {
             let lines = after(nothing, |detail| detail["dirty_rate"] = rate.into());
             assert_eq!(lines, Vec::<String>::new(), "{rate}");
+            let lines = after(nothing, |detail| detail["resident"] = rate.into());
+            assert_eq!(lines, Vec::<String>::new(), "{rate}");
         }
         let more = |place: &mut serde_json::Value, by: i64| {
             *place = place

@@ -12,7 +12,6 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::{Made, checked, from_demand};
 use super::{files, hosts, locking, manifest};
-use crate::apply::journal;
 use crate::apply::undo::{Undo, UndoError};
 use crate::desired::{Desired, OnFailure};
 use crate::plan::StepId;
@@ -37,14 +36,8 @@ fn demand(undo: &Undo, manifest: &Desired) -> Result<Desired, Failure> {
 
 /// The plan that undoes what an apply did, by its journal.
 pub(super) fn make(console: Console, planning: &Planning, journal: &Path) -> Result<Made, Failure> {
-    let text = files::read(journal)?;
-    let first = text.lines().next().unwrap_or_default();
-    let header = files::parse_json(journal, first)?;
-    files::check_version(journal, &header, journal::FORMAT_VERSION)?;
-    let undo = Undo::read(&text).map_err(|error| {
-        Failure::error(format!("{} cannot be read: {error}", journal.display()))
-            .help("name a file that `domicile apply --journal FILE` wrote")
-    })?;
+    let text = files::read_journal(journal)?;
+    let undo = Undo::read(&text).map_err(|error| files::no_journal(journal, &error))?;
     let desired = demand(&undo, &manifest::load(&planning.manifest.files)?)?;
     let made = from_demand(console, planning, desired)?;
     undo.expect_places(&made.observed)

@@ -15,8 +15,8 @@ pub use choice::{ColdCopy, Driver, OnFailure, OnShutdownTimeout, OnStall};
 pub use limits::{HostLimits, Limits, Reserve};
 
 use crate::model::{
-    BytesPerSecond, ClusterName, DiskTarget, HostName, MacAddress, Millis, NetworkName, PoolName,
-    VmName,
+    BytesPerSecond, Calibration, ClusterName, DiskTarget, HostName, MacAddress, Millis,
+    NetworkName, PoolName, VmName,
 };
 
 /// The manifest's whole demand.
@@ -50,6 +50,9 @@ pub struct Desired {
     /// What the command line allows, for all VMs.
     #[serde(default)]
     pub gates: Gates,
+    /// What forecasts are corrected by, from the journals that the command line names.
+    #[serde(default, skip_serializing_if = "Calibration::is_none")]
+    pub calibration: Calibration,
     /// The VMs that the manifest names. No other VM is ever touched.
     pub vms: BTreeMap<VmName, Vm>,
 }

@@ -9,7 +9,7 @@ use super::merge::{Place, Section, Sections, Texts};
 use super::settings::Settings;
 use super::tree::Content;
 use crate::desired::{self, Desired};
-use crate::model::{ClusterName, MacAddress, VmName};
+use crate::model::{Calibration, ClusterName, MacAddress, VmName};
 
 /// Resolves every name. The result is what is demanded if there are no faults.
 pub(super) fn resolve(sections: &Sections, texts: Texts<'_>, faults: &mut Vec<Fault>) -> Desired {
@@ -33,6 +33,7 @@ pub(super) fn resolve(sections: &Sections, texts: Texts<'_>, faults: &mut Vec<Fa
         apart: sections.placement.apart.clone(),
         together: sections.placement.together.clone(),
         gates: desired::Gates::default(),
+        calibration: Calibration::default(),
         vms: checker.vms(&sections.vms),
     }
 }

@@ -1,11 +1,13 @@
 //! The nouns and quantities of Domicile, checked when they are made. No I/O, no YAML, no libvirt.
 
+mod calibration;
 mod host;
 mod name;
 mod quantity;
 mod vm;
 mod volume;
 
+pub use calibration::Calibration;
 pub use host::OsFamily;
 pub use name::{
     ClusterName, DiskTarget, HostName, InvalidName, MacAddress, NetworkName, PoolName, VmName,

@@ -127,6 +127,13 @@ impl BytesPerSecond {
             None => Millis(u64::MAX),
         }
     }
+
+    /// How much this rate carries in that time.
+    #[must_use]
+    pub fn in_time(self, time: Millis) -> Bytes {
+        let bytes = u128::from(self.0).saturating_mul(u128::from(time.0)) / 1000;
+        Bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
 }
 
 impl fmt::Display for BytesPerSecond {

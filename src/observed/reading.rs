@@ -210,6 +210,10 @@ pub struct VmDetail {
     /// measurement is begun for a reading.
     #[serde(default)]
     pub dirty_rate: Option<BytesPerSecond>,
+    /// What its QEMU occupies of its host's memory (`balloon.rss` of `virDomainListGetStats`); `None` where it does not
+    /// run. Huge pages are not in it.
+    #[serde(default)]
+    pub resident: Option<Bytes>,
     /// What its QEMU said; `None` where it does not run or was not asked, which only happens on demand.
     #[serde(default)]
     pub qemu: Option<QemuAnswer>,

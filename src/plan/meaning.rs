@@ -305,6 +305,7 @@ mod tests {
             bound: crate::plan::Bound::default(),
             critical: Vec::new(),
             alternatives: BTreeMap::new(),
+            calibration: crate::model::Calibration::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! matter; [`check`] replays a plan without knowing how it was made.
 
 mod basis;
+mod carrying;
 pub mod check;
 mod drift;
 mod finding;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use basis::{Basis, Since};
+pub use carrying::Carrying;
 pub use drift::{Drift, DriftKind, Drifted, Verdict};
 pub use finding::{Finding, Severity};
 pub use meaning::{Meaning, PlanHash};
@@ -27,7 +29,7 @@ pub use seen::Seen;
 pub use step::{Action, ColdRung, CopyMode, Forecast, MigrationOptions, Owner, Step, VolumeSpec};
 pub use wait::{Cause, Dependency, Held, StepId, Why};
 
-use crate::model::{Bytes, DiskTarget, HostName, Millis, PoolName, VmName};
+use crate::model::{Bytes, Calibration, DiskTarget, HostName, Millis, PoolName, VmName};
 
 /// The layout of a plan in JSON. A minor step adds fields, a major one changes their meaning.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -60,6 +62,9 @@ pub struct Plan {
     /// For VMs whose move is refused: every other host, and whether it would do.
     #[serde(default)]
     pub alternatives: BTreeMap<VmName, Vec<Alternative>>,
+    /// What its forecasts are corrected by, from earlier applies.
+    #[serde(default, skip_serializing_if = "Calibration::is_none")]
+    pub calibration: Calibration,
 }
 
 /// The least time that any order of a plan's steps would take by the forecast.

@@ -116,7 +116,10 @@ pub(super) fn arrange<'a>(
             findings: &findings,
         };
         match make(world, &intents, &routes, &parts) {
-            Ok(plan) => return plan,
+            Ok(mut plan) => {
+                plan.calibration = world.desired.calibration;
+                return plan;
+            }
             Err(Again::Closed(ways)) => closed.extend(ways),
             Err(Again::TooLong(too_long)) => {
                 findings.extend(too_long.values().cloned());

@@ -66,6 +66,7 @@ pub(super) fn assemble(
             .map(|(slot, limit)| (slot.clone(), *limit))
             .collect(),
         alternatives: BTreeMap::new(),
+        calibration: crate::model::Calibration::default(),
         makespan: makespan.unwrap_or_default(),
         bound,
         critical: timing::critical(&steps),

@@ -59,6 +59,8 @@ pub(super) struct Detours<'a> {
     /// VMs and hosts that were tried and turned out to lead nowhere.
     closed: &'a BTreeSet<(VmName, HostName)>,
     known: RefCell<BTreeMap<(usize, usize), Legs>>,
+    /// The ways with a stop that were asked for; deciding one reads definitions.
+    known_cold: RefCell<BTreeMap<usize, Option<Vec<Job>>>>,
     is_even: bool,
 }
 
@@ -219,6 +221,7 @@ impl<'a> Detours<'a> {
             places: places(world).map(place).collect(),
             closed,
             known: RefCell::new(BTreeMap::new()),
+            known_cold: RefCell::new(BTreeMap::new()),
             is_even: is_even(world),
         }
     }
@@ -260,6 +263,22 @@ impl<'a> Detours<'a> {
             frees: held.collect(),
             ..straight.clone()
         }
+    }
+
+    fn with_a_stop(&self, item: usize) -> Option<Vec<Job>> {
+        let (intent, _) = self.items.get(item)?.as_ref()?;
+        with_a_stop(self.world, intent, |stopped, _| {
+            let derived = derive(std::slice::from_ref(stopped));
+            let chain = derived.chains.iter().find(|chain| chain.vm.is_some());
+            let mut jobs = chain.map_or_else(Vec::new, |chain| {
+                self.numbers.jobs(&steps_of(&derived, chain))
+            });
+            // The solver counts the pause between the two.
+            for job in &mut jobs {
+                job.stops = Some(job.duration);
+            }
+            jobs
+        })
     }
 }
 
@@ -324,18 +343,12 @@ impl Ways for Detours<'_> {
     }
 
     fn cold(&self, item: usize) -> Option<Vec<Job>> {
-        let (intent, _) = self.items.get(item)?.as_ref()?;
-        with_a_stop(self.world, intent, |stopped, _| {
-            let derived = derive(std::slice::from_ref(stopped));
-            let chain = derived.chains.iter().find(|chain| chain.vm.is_some());
-            let mut jobs = chain.map_or_else(Vec::new, |chain| {
-                self.numbers.jobs(&steps_of(&derived, chain))
-            });
-            // The solver counts the pause between the two.
-            for job in &mut jobs {
-                job.stops = Some(job.duration);
-            }
-            jobs
-        })
+        if let Some(known) = self.known_cold.borrow().get(&item) {
+            return known.clone();
+        }
+        let decided = self.with_a_stop(item);
+        let mut known = self.known_cold.borrow_mut();
+        known.insert(item, decided.clone());
+        decided
     }
 }

@@ -30,6 +30,7 @@ mod intent;
 mod limits;
 mod no_room;
 mod place;
+mod precopy;
 mod problem;
 mod rank;
 mod recover;

@@ -280,6 +280,7 @@ impl World {
             // It was measured by the QEMU that is gone.
             if let Some(detail) = &mut after.detail {
                 detail.dirty_rate = None;
+                detail.resident = None;
             }
         } else {
             turn_off(&mut after, "destroyed");

@@ -96,6 +96,7 @@ fn reduce_detail(detail: &mut VmDetail) {
     detail.snapshots.clear();
     detail.job = None;
     detail.dirty_rate = None;
+    detail.resident = None;
     detail.pending.clear();
     detail.later_needs = None;
     for disk in &mut detail.disks {

@@ -24,6 +24,7 @@ pub(super) fn turn_off(vm: &mut Vm, reason: &str) {
     detail.live_xml = None;
     detail.live_cpu = None;
     detail.dirty_rate = None;
+    detail.resident = None;
     detail.job = None;
     detail.pending.clear();
     if let Some(needs) = detail.later_needs.take() {

@@ -189,6 +189,7 @@ fn plan() -> Plan {
             .map(|number| StepId(number * 3))
             .collect(),
         alternatives: [].into(),
+        calibration: domicile::model::Calibration::default(),
     }
 }
 

@@ -60,3 +60,7 @@ pub(super) const OVERFLOW: &str =
 
 /// The names of the VMs whose lines are to be seen.
 pub(super) const SHOWN: &str = "[...document.querySelectorAll('.move')].filter((it) => it.checkVisibility({ contentVisibilityAuto: false })).map((it) => it.dataset.vm).sort().join(' ')";
+
+/// Whether a link was followed, to something that a person sees. A click is answered before the page has gone anywhere.
+pub(super) const TARGET_SHOWN: &str =
+    "location.hash !== '' && document.querySelector(location.hash).checkVisibility()";

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::checks::{CONTRAST, OVERFLOW, SHOWN, STRUCTURE};
+use super::checks::{CONTRAST, OVERFLOW, SHOWN, STRUCTURE, TARGET_SHOWN};
 use super::chromium::Browser;
 use super::{Page, small};
 
@@ -143,7 +143,7 @@ fn a_vm_that_goes_by_way_of_another_host_is_counted_once_and_found_by_both_moves
     browser.until("document.getElementById('shown').value === ''");
     browser.click(".path > summary");
     browser.click(".path li:last-child a");
-    browser.until("document.querySelector(location.hash).checkVisibility()");
+    browser.until(TARGET_SHOWN);
     browser.picture("detour.png");
 }
 
@@ -204,7 +204,7 @@ fn a_bar_of_the_schedule_opens_its_step_and_a_link_what_it_names() {
     // The same again after it was closed: the address does not change, and it opens all the same.
     browser.click("#close");
     browser.click(".lane[data-vm='db-1'] rect.copy, .lane[data-vm='db-1'] rect.power");
-    browser.until("document.querySelector(location.hash).checkVisibility()");
+    browser.until(TARGET_SHOWN);
     // What a filter hides is shown where somebody asks for it.
     browser.read("(() => { const it = document.getElementById('filter-vm'); it.value = 'web-1'; it.dispatchEvent(new Event('input', { bubbles: true })); })()");
     browser.until("document.getElementById('shown').value !== ''");

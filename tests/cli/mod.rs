@@ -12,6 +12,7 @@ mod manifest;
 mod plan;
 mod planfile;
 mod question;
+mod records;
 mod refused;
 mod rollback;
 mod running;

@@ -8,6 +8,7 @@
 mod failures;
 mod locks;
 mod order;
+mod records;
 mod stopping;
 mod trades;
 mod undo;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domicile::apply::journal::Journal;
+use domicile::apply::records::Times;
 use domicile::apply::undo::{Undo, UndoError, started_by};
 use domicile::apply::{CancelHandle, Happening, Options, Summary, run};
 use domicile::desired::Desired;
@@ -32,7 +33,7 @@ fn two_to_move() -> Fleet {
 fn apply(plan: &Plan, hosts: &Simulator, options: &Options) -> (Summary, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("apply.jsonl");
-    let mut journal = Journal::create(&path, plan).unwrap();
+    let mut journal = Journal::create(&path, plan, Times::Measured).unwrap();
     let summary = run(plan, hosts, options, &CancelHandle::new(), &mut |event| {
         journal.write(event).unwrap();
     });
@@ -174,7 +175,7 @@ fn a_text_that_is_no_journal_is_refused_with_the_line() {
     let broken = format!("{header}\nno event\n{rest}");
     for (text, at) in [("", 1), ("{}", 1), (broken.as_str(), 2)] {
         match Undo::read(text) {
-            Err(UndoError::NotAJournal { line, .. }) => assert_eq!(line, at),
+            Err(UndoError::NotAJournal(error)) => assert_eq!(error.line, at),
             other => panic!("{other:?}"),
         }
     }

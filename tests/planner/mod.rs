@@ -10,6 +10,7 @@ mod carried_out;
 mod compact;
 mod detours;
 pub(crate) mod fleet;
+mod forecasts;
 mod in_flight;
 mod limits;
 mod moves;

@@ -52,6 +52,7 @@ pub(super) fn nothing() -> Plan {
         bound: plan::Bound::default(),
         critical: vec![],
         alternatives: BTreeMap::new(),
+        calibration: domicile::model::Calibration::default(),
     }
 }
 
@@ -70,6 +71,7 @@ pub(super) fn plan() -> Plan {
         },
         critical: [0, 1, 2, 6, 7, 8, 9].map(StepId).into(),
         alternatives: BTreeMap::new(),
+        calibration: domicile::model::Calibration::default(),
         ..nothing()
     }
 }

@@ -97,6 +97,16 @@ fn scenario(path: &Path) -> Scenario {
     }
 }
 
+/// What is wanted and what was read in each scenario.
+pub(crate) fn scenarios() -> Vec<(Desired, Observed)> {
+    let all = CORPUS.scenarios.iter();
+    all.map(|scenario| {
+        let observed = serde_json::from_value(scenario.observed.clone()).expect("a reading");
+        (scenario.desired.clone(), observed)
+    })
+    .collect()
+}
+
 fn strings(value: &Value) -> Box<dyn Iterator<Item = String> + '_> {
     match value {
         Value::String(text) => Box::new(std::iter::once(text.clone())),

@@ -3,13 +3,14 @@
 //!
 //! Each seed makes a fleet and what befalls its plans while they are carried out. A seed that fails prints the command
 //! that runs it alone. The number of seeds is what these tests live of, so they are built for speed:
-//! `cargo test --profile seeds --test seeds`; without that they try a few.
+//! `cargo test --profile checked --test seeds`; without that they try a few.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod each;
 mod inputs;
+mod mutants;
 mod mutate;
 mod trial;
 

@@ -94,7 +94,7 @@ fn look_into(
         seen.detail.qemu = asked(questions, manner, known, &seen);
         Some(seen)
     });
-    let rates = vm::dirty_rates(questions, looked_into);
+    let memory = vm::memory(questions, looked_into);
     questions.about("its volumes");
     // What is below the disks of a running VM, its definition says; their sizes interest nobody beside.
     let details = seen
@@ -121,7 +121,9 @@ fn look_into(
             let measured = closely.then_some(&known.domain);
             disks::resolve(questions, measured, storage, disk);
         }
-        detail.dirty_rate = rates.get(&known.vm.uuid).copied().filter(|_| closely);
+        let memory = memory.get(&known.vm.uuid).copied().filter(|_| closely);
+        detail.dirty_rate = memory.and_then(|memory| memory.dirtied);
+        detail.resident = memory.and_then(|memory| memory.resident);
         known.vm.detail = Some(Box::new(detail));
         host.bridges.extend(bridges);
     }

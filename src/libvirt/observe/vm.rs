@@ -337,35 +337,43 @@ fn detail(
         inactive_cpu,
         pending: pending.unwrap_or_default(),
         dirty_rate: None,
+        resident: None,
         qemu: None,
     }
 }
 
-/// How fast guests dirtied their memory, by UUID, where somebody had it measured. QEMU keeps the result; nothing is
-/// measured for this.
-pub(super) fn dirty_rates(
-    questions: &Questions,
-    known: &[&mut Known],
-) -> BTreeMap<String, BytesPerSecond> {
+/// A guest's memory, as far as hosts know: what it occupies, and how fast it changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    pub(super) resident: Option<Bytes>,
+    pub(super) dirtied: Option<BytesPerSecond>,
+}
+
+/// The memory of guests, by UUID. How fast they change it is known where somebody had it measured: QEMU keeps the result,
+/// and nothing is measured for this.
+pub(super) fn memory(questions: &Questions, known: &[&mut Known]) -> BTreeMap<String, Memory> {
     let active = known.iter().filter(|known| known.vm.power.is_active());
     let domains: Vec<&Domain> = active.map(|known| &known.domain).collect();
     if domains.is_empty() {
         return BTreeMap::new();
     }
     let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-    let what = sys::VIR_DOMAIN_STATS_DIRTYRATE;
+    let what = sys::VIR_DOMAIN_STATS_DIRTYRATE | sys::VIR_DOMAIN_STATS_BALLOON;
     let told = questions.call(|_| ffi::domain_list_stats(&domains, what, flags));
-    let rate = |stats: DomainStats| {
+    let of_vm = |stats: DomainStats| {
         let number = |name| stats.values.number(name);
-        let measured = number("dirtyrate.calc_status")? == MEASURED;
-        let mib = number("dirtyrate.megabytes_per_second").filter(|_| measured)?;
-        let uuid = stats.domain.uuid_string().ok()?;
-        Some((uuid, BytesPerSecond(mib.saturating_mul(1 << 20))))
+        let is_measured = number("dirtyrate.calc_status") == Some(MEASURED);
+        let mib = number("dirtyrate.megabytes_per_second").filter(|_| is_measured);
+        let memory = Memory {
+            resident: number("balloon.rss").map(Bytes::from_kib),
+            dirtied: mib.map(|mib| BytesPerSecond(mib.saturating_mul(1 << 20))),
+        };
+        Some((stats.domain.uuid_string().ok()?, memory))
     };
     // A driver that cannot tell, or a VM that went, leaves them unknown.
     told.unwrap_or_default()
         .into_iter()
-        .filter_map(rate)
+        .filter_map(of_vm)
         .collect()
 }
 

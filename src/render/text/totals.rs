@@ -1,6 +1,6 @@
 //! A plan in one line.
 
-use crate::model::Bytes;
+use crate::model::{Bytes, Calibration};
 use crate::plan::Plan;
 
 use super::time;
@@ -65,7 +65,37 @@ pub fn totals(plan: &Plan) -> String {
         parts.push(format!("{} to carry", totals.bytes));
     }
     parts.push(format!("about {}", time(plan.makespan)));
-    format!("Plan: {}; {}.{refused}", parts.join(", "), bound(plan))
+    let corrected = corrected(plan);
+    format!(
+        "Plan: {}; {}.{corrected}{refused}",
+        parts.join(", "),
+        bound(plan)
+    )
+}
+
+/// By how much earlier applies have corrected the forecasts; nothing where they have not.
+fn corrected(plan: &Plan) -> String {
+    let Calibration {
+        live,
+        copy,
+        downtime,
+    } = plan.calibration;
+    let factors = [
+        ("live migrations", live),
+        ("copies", copy),
+        ("downtimes", downtime),
+    ];
+    let percent = |thousandths: u32| thousandths.saturating_add(5) / 10;
+    let told: Vec<String> = factors
+        .into_iter()
+        .filter(|(_, thousandths)| percent(*thousandths) != 100)
+        .map(|(what, thousandths)| format!("{what} {} %", percent(thousandths)))
+        .collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    let told = told.join(", ");
+    format!(" Forecasts are corrected by earlier applies: {told} of the time reckoned.")
 }
 
 /// How near the plan is to what no order could undercut.
