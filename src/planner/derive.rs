@@ -285,19 +285,29 @@ impl Derived {
                 let action = delete(intent, base_from, Some(base_to.clone()), true);
                 let id = self.push(intent, action, Bytes::ZERO, after);
                 self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
-                // Without a mark that names it, nobody would know of it any more.
-                if let Some(unmark) = self.steps_of(intent.name).last().copied() {
-                    self.steps[unmark].after.push(Dependency {
-                        step: id,
-                        why: Why::SameVm,
-                    });
-                }
+                self.keep_mark_until(id, clones);
                 self.chains.push(Chain {
                     steps: vec![id.0],
                     vm: None,
                     rank: Rank::Fresh,
                 });
             }
+        }
+    }
+
+    /// One of the clones keeps its mark until their base is gone: without a mark that names it, nobody would know of it
+    /// any more. None does whose end gives room to others, since one of the other clones may wait for that.
+    fn keep_mark_until(&mut self, base_is_gone: StepId, clones: &[&Intent<'_>]) {
+        let asks = |clone: &&&Intent<'_>| clone.settings.remove_unused_bases;
+        let mut ends = clones
+            .iter()
+            .filter(asks)
+            .filter_map(|clone| self.steps_of(clone.name).last().copied());
+        if let Some(unmark) = ends.find(|last| self.steps[*last].frees.is_empty()) {
+            self.steps[unmark].after.push(Dependency {
+                step: base_is_gone,
+                why: Why::SameVm,
+            });
         }
     }
 

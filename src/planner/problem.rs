@@ -177,8 +177,8 @@ pub(super) fn whole(jobs: Vec<Job>) -> Job {
 }
 
 /// Chains that wait for steps of other chains, such as a clone's for its base. A base that waits for the mark which
-/// names it waits for the first step of a chain that waits for the base: that is no order of chains and is left to
-/// the steps.
+/// names it waits for the first step of a chain that waits for the base, and the mark of the last clone goes after the
+/// base that it has left, which goes after the clone's other steps: that is no order of chains and is left to the steps.
 fn precedences(derived: &Derived) -> Vec<Precedence> {
     let mut chain_of = vec![0; derived.steps.len()];
     for (number, chain) in derived.chains.iter().enumerate() {
@@ -191,7 +191,8 @@ fn precedences(derived: &Derived) -> Vec<Precedence> {
         for dependency in &step.after {
             let before = chain_of[dependency.step.0];
             let is_mark = matches!(derived.steps[dependency.step.0].action, Action::Mark { .. });
-            if before != *of && !is_mark {
+            let is_unmark = matches!(step.action, Action::Unmark { .. });
+            if before != *of && !is_mark && !is_unmark {
                 found.push(Precedence { before, after: *of });
             }
         }

@@ -316,3 +316,22 @@ fn a_vm_that_stays_is_not_cut_off_from_its_network() {
     assert!(plan.is_empty());
     assert_eq!(plan.findings[0].code, "network-differs");
 }
+
+/// Without a mark that names it, nobody would know of a base that is left.
+#[test]
+fn a_base_goes_with_its_last_clone_and_before_that_ones_mark() {
+    let mut fleet = Fleet::new(2, 64);
+    for vm in ["web-1", "web-2"] {
+        fleet.clone_of_golden("kvm1", vm);
+        let wanted = fleet.wants(vm, "kvm2");
+        wanted.migration.remove_unused_bases = Some(true);
+    }
+    let acts = acts(&fleet.plan());
+    let place = |wanted: &str| acts.iter().position(|act| act == wanted).unwrap();
+    let base = place("delete volume kvm1:default/golden.qcow2");
+    for number in [1, 2] {
+        assert!(place(&format!("delete volume kvm1:default/web-{number}.qcow2")) < base);
+    }
+    assert_eq!(acts.len(), base + 2, "{acts:?}");
+    assert!(acts[base + 1].starts_with("remove the mark of web-"));
+}
