@@ -40,7 +40,14 @@ pub(super) fn read(disk: Node<'_, '_>) -> Result<Disk, DefinitionError> {
         cache: xml::attribute_at(disk, &["driver"], "cache").map(str::to_owned),
         startup_policy: xml::attribute_at(disk, &["source"], "startupPolicy").map(str::to_owned),
         serial: xml::text_at(disk, &["serial"]),
+        copied_to: copied_to(disk),
     })
+}
+
+/// Where a copy takes the disk. A commit into an image below it is a `<mirror>` too, and ends where the disk is already.
+fn copied_to(disk: Node<'_, '_>) -> Option<String> {
+    let mirror = xml::child(disk, "mirror")?;
+    path_of(kind_of(mirror), xml::child(mirror, "source")?)
 }
 
 /// libvirt's type of a `<disk>`, `<backingStore>` or `<mirror>`, which is `file` where none is named.

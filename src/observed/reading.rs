@@ -257,6 +257,9 @@ pub struct Disk {
     /// The serial number that the guest sees, where the definition names one.
     #[serde(default)]
     pub serial: Option<String>,
+    /// The path of the volume that it is being copied to, where a copy is under way that will switch it over.
+    #[serde(default)]
+    pub copied_to: Option<String>,
 }
 
 /// What an older reading, which had a gap instead, is taken for.

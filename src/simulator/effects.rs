@@ -194,7 +194,13 @@ impl World {
         if self.volume(at).is_err() {
             return Ok(());
         }
-        match self.in_use(at) {
+        // A copy to it that nobody waits for is ended first.
+        let use_of_it = if replaced_by.is_none() && !only_if_unused {
+            self.in_use_for_good(at)
+        } else {
+            self.in_use(at)
+        };
+        match use_of_it {
             Some(_) if only_if_unused => return Ok(()),
             Some(why) => return Err(why),
             None => {}
@@ -351,14 +357,24 @@ impl World {
             Action::Unmark { host, vm } => self.set_mark(host, vm, None)?,
             Action::CreateVolume { spec } => self.create(spec),
             Action::DeleteVolume {
-                at, only_if_empty, ..
-            } => match self.in_use(at) {
-                Some(why) => note.push(format!("{at} is left in place: {why}")),
-                None if *only_if_empty && self.is_written(at) => {
+                at,
+                only_if_empty,
+                only_if_unused,
+                replaced_by,
+                ..
+            } => {
+                if *only_if_empty && self.is_written(at) {
                     note.push(format!("{at} is left in place: something is written in it"));
+                    return Ok(());
                 }
-                None => self.delete(at),
-            },
+                if replaced_by.is_none() && !only_if_unused {
+                    self.end_copies_to(at);
+                }
+                match self.in_use(at) {
+                    Some(why) => note.push(format!("{at} is left in place: {why}")),
+                    None => self.delete(at),
+                }
+            }
             Action::ShutDown { host, vm, .. } => self.shut_down(host, vm)?,
             Action::Define {
                 vm,
@@ -402,9 +418,7 @@ impl World {
                 self.delete(&spec.at);
             }
             Action::BlockCopy { host, vm, .. } => {
-                if let Ok(detail) = self.detail_mut(host, vm) {
-                    detail.job = None;
-                }
+                self.end_copies_of(host, vm);
             }
             _ => {
                 if let Some(Migration { vm, from, to, .. }) = migration_of(action) {

@@ -356,9 +356,12 @@ impl World {
         shallow: bool,
     ) -> Result<(), Refusal> {
         let path = self.disk_path(host, vm, target)?;
-        self.detail_mut(host, vm)?.job = Some(JobKind::Block);
-        self.mirrors
-            .insert((host.clone(), vm.clone()), new_path.to_owned());
+        let detail = self.detail_mut(host, vm)?;
+        detail.job = Some(JobKind::Block);
+        let mut disks = detail.disks.iter_mut();
+        if let Some(disk) = disks.find(|disk| disk.target == *target) {
+            disk.copied_to = Some(new_path.to_owned());
+        }
         self.fill(host, &path, host, new_path, shallow);
         Ok(())
     }
@@ -374,7 +377,7 @@ impl World {
         let path = self.disk_path(host, vm, target)?;
         let bytes = self.copy_bytes(host, &path, shallow);
         self.copy_view(host, &path, host, new_path, shallow);
-        self.detail_mut(host, vm)?.job = None;
+        self.end_copies_of(host, vm);
         let new = DiskRewrite {
             path: new_path.to_owned(),
             backing: self.chain_below(host, new_path),

@@ -215,7 +215,6 @@ impl State {
         self.gone.clear();
         self.cut.clear();
         self.world.empty_storage();
-        self.world.end_copies();
         self.judge();
     }
 }

@@ -3,7 +3,7 @@
 
 use super::effects::migration_of;
 use super::migrate::Migration;
-use super::vms::{power, turn_off, turn_on};
+use super::vms::{end_copies, power, turn_off, turn_on};
 use super::world::{World, find};
 use crate::desired::Driver;
 use crate::model::{HostName, JobKind, Noted, PoolName, RunState, VmName};
@@ -248,14 +248,11 @@ impl World {
         true
     }
 
-    /// A person ends the copies that QEMU still writes and nobody waits for.
-    pub(super) fn end_copies(&mut self) {
-        for (host, vm) in std::mem::take(&mut self.mirrors).into_keys() {
-            if let Ok(detail) = self.detail_mut(&host, &vm)
-                && detail.job == Some(JobKind::Block)
-            {
-                detail.job = None;
-            }
+    /// The copies of a VM's disks end, and it goes on with the volumes that it has.
+    pub(super) fn end_copies_of(&mut self, host: &HostName, vm: &VmName) {
+        if let Ok(detail) = self.detail_mut(host, vm) {
+            detail.job = None;
+            end_copies(detail);
         }
     }
 

@@ -26,9 +26,17 @@ pub(super) fn turn_off(vm: &mut Vm, reason: &str) {
     detail.dirty_rate = None;
     detail.resident = None;
     detail.job = None;
+    end_copies(detail);
     detail.pending.clear();
     if let Some(needs) = detail.later_needs.take() {
         detail.needs = *needs;
+    }
+}
+
+/// No disk is being copied any more.
+pub(super) fn end_copies(detail: &mut VmDetail) {
+    for disk in &mut detail.disks {
+        disk.copied_to = None;
     }
 }
 

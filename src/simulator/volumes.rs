@@ -234,8 +234,24 @@ impl World {
 
     /// Whether the volume may go; the sentence says who uses it.
     pub(super) fn in_use(&self, at: &VolumeRef) -> Option<String> {
+        let place = self.place_at(at);
+        let mut users = self.users(&place);
+        users.extend(self.copied_to(&place));
+        let (host, vm) = users.into_iter().next()?;
+        Some(format!("{vm} on {host} uses {at}"))
+    }
+
+    /// The same, where a copy to it counts for nothing.
+    pub(super) fn in_use_for_good(&self, at: &VolumeRef) -> Option<String> {
         let (host, vm) = self.users(&self.place_at(at)).into_iter().next()?;
         Some(format!("{vm} on {host} uses {at}"))
+    }
+
+    /// Copies to it that are under way end, and their VMs go on with the volumes that they have.
+    pub(super) fn end_copies_to(&mut self, at: &VolumeRef) {
+        for (host, vm) in self.copied_to(&self.place_at(at)) {
+            self.end_copies_of(&host, &vm);
+        }
     }
 
     pub(super) fn check_replacement(&self, at: &VolumeRef, by: &VolumeRef) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::{Image, Images, Place, View};
-use crate::model::{Bytes, HostName, JobKind, PoolName, RunState, VmName, VolumeName, VolumeRef};
+use crate::model::{Bytes, HostName, PoolName, RunState, VmName, VolumeName, VolumeRef};
 use crate::observed::{Disk, Host, Observed, Pool, Reading, Vm, VmDetail, Volume};
 use crate::plan::Action;
 
@@ -32,8 +32,6 @@ pub(super) struct World {
     pub(super) crashed: BTreeSet<String>,
     /// Calls that nobody waits for any more and that will still have their effect.
     pub(super) late: Vec<Action>,
-    /// Paths to which a copy of a running VM's disk goes, while its job is there.
-    pub(super) mirrors: BTreeMap<(HostName, VmName), String>,
     /// The room that somebody else has taken in pools.
     pub(super) filled: BTreeMap<(HostName, PoolName), Bytes>,
 }
@@ -62,7 +60,6 @@ impl World {
             stopped: BTreeSet::new(),
             crashed: BTreeSet::new(),
             late: Vec::new(),
-            mirrors: BTreeMap::new(),
             filled: BTreeMap::new(),
         };
         world.fill_images();
@@ -407,11 +404,7 @@ impl World {
 
     /// Who uses a volume as a disk or below one, on any host that sees its storage.
     pub(super) fn users(&self, place: &Place) -> Vec<(HostName, VmName)> {
-        let copied = self.mirrors.iter().filter(|((host, vm), path)| {
-            let job = self.detail(host, vm).ok().and_then(|detail| detail.job);
-            job == Some(JobKind::Block) && self.place_of(host, path).as_ref() == Some(place)
-        });
-        let mut users: Vec<_> = copied.map(|(user, _)| user.clone()).collect();
+        let mut users = Vec::new();
         for (host, name, vm) in self.each_vm() {
             let disks = vm.detail.iter().flat_map(|detail| &detail.disks);
             let is_on = |disk: &Disk| {
@@ -427,6 +420,20 @@ impl World {
             }
         }
         users
+    }
+
+    /// Whose disks are being copied to a volume, to be switched over to it.
+    pub(super) fn copied_to(&self, place: &Place) -> Vec<(HostName, VmName)> {
+        let is_to = |host: &HostName, disk: &Disk| {
+            let path = disk.copied_to.as_deref();
+            path.is_some_and(|path| self.place_of(host, path).as_ref() == Some(place))
+        };
+        let all = self.each_vm().filter(|(host, _, vm)| {
+            let mut disks = vm.detail.iter().flat_map(|detail| &detail.disks);
+            disks.any(|disk| is_to(host, disk))
+        });
+        all.map(|(host, vm, _)| (host.clone(), vm.clone()))
+            .collect()
     }
 }
 

@@ -170,7 +170,11 @@ fn a_copy_that_is_under_way_shows() {
         "<mirror type='file' job='copy' ready='yes'><source file='/x'/></mirror><target dev='vdb'",
         1,
     );
-    assert!(read(&copying).unwrap().mirror);
+    let facts = read(&copying).unwrap();
+    assert!(facts.mirror);
+    let goes_to = |disk: &Disk| disk.copied_to.clone();
+    let copies: Vec<_> = facts.disks.iter().filter_map(goes_to).collect();
+    assert_eq!(copies, ["/x"]);
 }
 
 #[test]

@@ -159,6 +159,7 @@ impl Fleet {
             cache: None,
             startup_policy: None,
             serial: None,
+            copied_to: None,
         };
         let vm = Vm {
             uuid: format!("{host}-{name}"),

@@ -1,9 +1,9 @@
-//! Migrations of an earlier apply that still run: they are joined.
+//! What an earlier apply began and what goes on without it: migrations are joined, copies of disks are ended and made anew.
 
-use domicile::model::{JobKind, RunState};
+use domicile::model::{JobKind, MoveMark, RunState, VolumeName};
 
-use super::fleet::acts;
-use super::recovery::{cold, interrupted, power};
+use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
+use super::recovery::{cold, interrupted, mark, power};
 
 #[test]
 fn a_migration_under_way_is_awaited() {
@@ -73,4 +73,67 @@ fn a_vm_that_was_shut_down_to_be_carried_is_started_where_it_arrives() {
         acts[1..3],
         ["end the paused web on kvm2", "start web on kvm2"]
     );
+}
+
+/// A VM of whose disk QEMU makes a copy at this path, since an apply was to move it to the pool `fast`.
+fn copied_to(path: &str) -> Fleet {
+    let mut fleet = Fleet::new(2, 64);
+    let volume = VolumeName::new("web.qcow2").unwrap();
+    let copy = vec![(pool_name("fast"), volume.clone())];
+    let detail = fleet.vm("kvm1", "web", 4).detail.as_mut().unwrap();
+    detail.job = Some(JobKind::Block);
+    detail.disks[0].copied_to = Some(path.to_owned());
+    detail.mark = Some(MoveMark {
+        to: host_name("kvm1"),
+        to_uuid: "00000000-0000-0000-0000-000000000001".into(),
+        created_volumes: copy.clone(),
+        made: copy,
+        ..mark()
+    });
+    let pools = &mut fleet.host("kvm1").pools;
+    let mut half = pools["default"].volumes[&volume].clone();
+    half.path = "/srv/fast/web.qcow2".into();
+    pools.get_mut("fast").unwrap().volumes.insert(volume, half);
+    fleet
+}
+
+/// It would go on for ever: QEMU writes to both until somebody ends it.
+#[test]
+fn a_copy_of_a_disk_that_nobody_waits_for_is_ended_and_made_again() {
+    let mut fleet = copied_to("/srv/fast/web.qcow2");
+    let wanted = fleet.wants("web", "kvm1");
+    wanted
+        .disks
+        .insert("vda".parse().unwrap(), pool_name("fast"));
+    assert_eq!(
+        acts(&fleet.plan()),
+        [
+            "delete volume kvm1:fast/web.qcow2",
+            "mark web on kvm1",
+            "create volume kvm1:fast/web.qcow2",
+            "copy disk vda of web on kvm1 to /srv/fast/web.qcow2 and switch to it",
+            "delete volume kvm1:default/web.qcow2",
+            "remove the mark of web on kvm1",
+        ]
+    );
+    fleet.wants("web", "kvm1");
+    assert_eq!(
+        acts(&fleet.plan()),
+        [
+            "delete volume kvm1:fast/web.qcow2",
+            "remove the mark of web on kvm1",
+        ]
+    );
+}
+
+#[test]
+fn a_copy_of_a_disk_that_is_not_ours_is_waited_for() {
+    let mut fleet = copied_to("/srv/fast/backup.qcow2");
+    let wanted = fleet.wants("web", "kvm1");
+    wanted
+        .disks
+        .insert("vda".parse().unwrap(), pool_name("fast"));
+    let plan = fleet.plan();
+    assert_eq!(blocks(&plan), ["job-active"]);
+    assert_eq!(acts(&plan), [""; 0]);
 }

@@ -7,7 +7,7 @@ use domicile::simulator::Simulator;
 
 use super::fleet::{Fleet, acts, blocks, host_name, pool_name, vm_name};
 
-fn mark() -> MoveMark {
+pub(super) fn mark() -> MoveMark {
     let volume = (pool_name("default"), VolumeName::new("web.qcow2").unwrap());
     MoveMark {
         version: MoveMark::VERSION,

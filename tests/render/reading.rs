@@ -108,6 +108,7 @@ fn running() -> Vm {
         cache: None,
         startup_policy: None,
         serial: None,
+        copied_to: None,
     };
     let detail = VmDetail {
         inactive_xml: "<domain/>".into(),

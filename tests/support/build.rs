@@ -224,6 +224,7 @@ fn add_vm(host: &mut observed::Host, home: &HostSketch, number: usize, sketch: &
             cache: None,
             startup_policy: None,
             serial: None,
+            copied_to: None,
         });
     }
     if sketch.cdrom {
@@ -254,6 +255,7 @@ fn empty_drive() -> Disk {
         cache: None,
         startup_policy: None,
         serial: None,
+        copied_to: None,
     }
 }
 

@@ -29,6 +29,9 @@
 //! | originals of a move, or of one that was left (forward) | it was the VM's own disk: its mark says so, and where the move was left, the VM has to be seen on the copy | the copy is there with the same size, and the VM uses it |
 //! | bases that have lost their last clone, also those of a move that was left (forward) | the manifest says that they go (`remove_unused_bases`); of a move that was left its mark names them | the destination's base was proven to be the same |
 //!
+//! A copy of a running VM's disk that goes on without us ends by itself never: QEMU writes to both volumes until somebody
+//! ends it. Removing its target, which the mark notes as made, ends it first.
+//!
 //! Whatever the reason, the host that has the volume and every host that sees its storage are asked, immediately before,
 //! whether any VM uses it as a disk or below one; then it stays.
 //!
