@@ -1,10 +1,13 @@
 //! A lab for one test: hosts, guests, and `domicile` where the operator sits. Whatever happens, it is taken down.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::Pid;
 
 /// How long any command may take before it is killed: a hang is a failure, not a wait.
 const SECONDS_MAX: &str = "300";
@@ -46,12 +49,18 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Sends a signal to a `domicile` that was started by [`Lab::start_domicile`].
-pub(crate) fn signal(child: &Child, signal: &str) {
+/// The process of a `domicile` that was started by [`Lab::start_domicile`].
+pub(crate) fn process_of(child: &Child) -> Option<Pid> {
     // `timeout` is the child, and its only child is domicile itself: the lab's `hub` execs.
     let pids = run(Command::new("pgrep").args(["-P", &child.id().to_string()]));
-    for pid in text(&pids).split_whitespace() {
-        run(Command::new("kill").args(["-s", signal, pid]));
+    Pid::from_raw(text(&pids).parse().ok()?)
+}
+
+/// Sends a signal to a `domicile` that was started by [`Lab::start_domicile`].
+pub(crate) fn signal(child: &Child, signal: &str) {
+    if let Some(pid) = process_of(child) {
+        let pid = pid.as_raw_pid().to_string();
+        run(Command::new("kill").args(["-s", signal, &pid]));
     }
 }
 
@@ -90,6 +99,11 @@ impl Lab {
                 .push((name.unwrap().to_owned(), uri.unwrap().to_owned()));
         }
         lab
+    }
+
+    /// The hosts' names.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().map(|(name, _)| name.as_str())
     }
 
     fn state(&self) -> PathBuf {
@@ -149,6 +163,23 @@ impl Lab {
         }
     }
 
+    /// Whether somebody follows the guest's console.
+    pub(crate) fn is_watched(&self, name: &str) -> bool {
+        self.state().join("beats").join(name).exists()
+    }
+
+    /// The longest time between two beats in a row, the second of which came after that time.
+    pub(crate) fn longest_gap_since(&self, name: &str, since: SystemTime) -> Duration {
+        let since = since.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        let lines = std::fs::read_to_string(self.state().join("beats").join(name)).unwrap();
+        let beats = lines.lines().filter(|line| line.contains(" beat "));
+        let times = beats.map(|line| line.split_once(' ').unwrap().0.parse::<f64>().unwrap());
+        let times: Vec<f64> = times.collect();
+        let gaps = times.windows(2).filter(|pair| pair[1] > since);
+        let longest = gaps.map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        Duration::from_secs_f64(longest)
+    }
+
     /// Fails unless the guest beats on now.
     pub(crate) fn assert_beats_on(&self, name: &str) {
         let before = self.beats(name);
@@ -175,14 +206,20 @@ impl Lab {
         assert!(beats.longest_gap_ms < 4500, "{name} stood still: {beats:?}");
     }
 
-    /// Fails unless the guest was rebooted exactly once, with never two instances.
-    pub(crate) fn assert_moved_cold(&self, name: &str) {
-        for _ in 0..120 {
-            if self.beats(name).boots == 2 {
-                break;
+    /// Waits until the guest has booted so many times in all.
+    pub(crate) fn assert_boots(&self, name: &str, boots: u32) {
+        for _ in 0..240 {
+            if self.beats(name).boots >= boots {
+                return;
             }
             std::thread::sleep(Duration::from_millis(250));
         }
+        panic!("{name} does not boot");
+    }
+
+    /// Fails unless the guest was rebooted exactly once, with never two instances.
+    pub(crate) fn assert_moved_cold(&self, name: &str) {
+        self.assert_boots(name, 2);
         self.assert_beats_on(name);
         let beats = self.beats(name);
         assert_eq!((beats.boots, beats.twice), (2, false), "{name}: {beats:?}");
@@ -226,10 +263,15 @@ impl Lab {
 
     /// Starts `domicile` where the operator sits and does not wait for it.
     pub(crate) fn start_domicile(&self, args: &[&str]) -> Child {
+        self.start_domicile_to(args, Stdio::null())
+    }
+
+    /// The same, with what it prints going there.
+    pub(crate) fn start_domicile_to(&self, args: &[&str], out: Stdio) -> Child {
         let mut command = self.domicile_command(args);
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(out)
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
@@ -237,19 +279,29 @@ impl Lab {
 
     /// Removes the locks of an apply that was killed. Taking them over shows more and takes half a minute; `locks` does.
     pub(crate) fn remove_locks(&self, manifest: &Path) {
+        let ids = self.locks(manifest);
+        assert_eq!(ids.len(), 1, "an apply that was killed leaves its lock");
+        self.unlock(manifest, &ids);
+    }
+
+    /// Removes the locks of an apply that was killed, unless it had let go of them already.
+    pub(crate) fn remove_locks_left(&self, manifest: &Path) {
+        self.unlock(manifest, &self.locks(manifest));
+    }
+
+    /// The IDs of all locks on the manifest's hosts.
+    fn locks(&self, manifest: &Path) -> BTreeSet<String> {
         let path = manifest.to_str().unwrap();
         let listed = text(&self.domicile(&["unlock", "-f", path]));
         let held = listed.lines().filter(|line| line.contains("is locked by"));
         let ids = held.filter_map(|line| Some(line.rsplit_once("lock ")?.1));
-        let ids = ids.map(|id| id.trim_end_matches(')').to_owned());
-        let ids: std::collections::BTreeSet<String> = ids.collect();
-        assert_eq!(
-            ids.len(),
-            1,
-            "an apply that was killed leaves its lock: {listed}"
-        );
+        ids.map(|id| id.trim_end_matches(')').to_owned()).collect()
+    }
+
+    fn unlock(&self, manifest: &Path, ids: &BTreeSet<String>) {
+        let path = manifest.to_str().unwrap();
         for id in ids {
-            let removed = self.domicile(&["unlock", &id, "-f", path]);
+            let removed = self.domicile(&["unlock", id, "-f", path]);
             assert!(removed.status.success(), "the lock {id} stays");
         }
     }

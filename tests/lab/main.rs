@@ -9,14 +9,17 @@
     reason = "a lab that does not answer is a failed test, which says what it ran"
 )]
 
+mod census;
 mod checks;
 mod clones;
 mod cold;
 mod compact;
+
 mod definitions;
 mod disks;
 mod faults;
 mod fits;
+mod kinds;
 mod lab;
 mod live;
 mod locks;
@@ -27,3 +30,4 @@ mod random;
 mod refusals;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod sweep;

@@ -1,0 +1,172 @@
+//! What must hold after any fault, once the next apply has ended: the invariants, and nothing of how a move is made.
+//!
+//! A census is taken before anything goes wrong. After it, every VM is defined on exactly one host, runs if it ran, reads
+//! from its disks what it read, and was never two. Nothing is left over: no volume that no VM uses and that was not there
+//! before, no mark, no lock, no job, no VM without a persistent definition.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::lab::Lab;
+
+/// How long libvirt may be between two of its steps, where nothing can be planned.
+const BETWEEN_MAX: Duration = Duration::from_secs(60);
+
+/// Prints what a host has, a fact on each line. The first MiB of a running VM's disk holds its beat and is left out.
+const LOOK: &str = r#"
+    for pool in default fast bulk tiny shared; do
+        virsh -q pool-refresh "$pool" >/dev/null
+        virsh -q vol-list "$pool" | while read -r name path; do
+            [ -z "$name" ] || echo "volume $pool $path"
+        done
+    done
+    virsh -q secret-list | while read -r id usage; do [ -z "$id" ] || echo "lock $usage"; done
+    for vm in $(virsh -q list --all --name); do
+        state=$(virsh domstate "$vm")
+        echo "vm $vm $state"
+        virsh dominfo "$vm" | grep -q '^Persistent: *yes' || echo "litter $vm is not persistent"
+        virsh domjobinfo "$vm" 2>/dev/null | grep -q '^Job type: *[BU]' && echo "litter $vm has a job"
+        virsh dumpxml "$vm" >/tmp/live.xml
+        virsh dumpxml "$vm" --inactive >/tmp/persistent.xml
+        cat /tmp/live.xml /tmp/persistent.xml | grep -q domicile.dev/xmlns && echo "litter $vm has a mark"
+        grep -q '<mirror' /tmp/live.xml && echo "litter $vm has a copy under way"
+        skip=1
+        [ "$state" = running ] || skip=0
+        virsh -q domblklist "$vm" --inactive | while read -r target path; do
+            virsh -q domblklist "$vm" | grep -q "^ *$target  *$path\$" || echo "litter $vm has two ideas of $target"
+            qemu-img info -U --backing-chain "$path" | sed -n "s/^image: /uses /p"
+            qemu-img dd -U -f "${path##*.}" -O raw bs=1M "skip=$skip" "if=$path" of=/var/tmp/read >/dev/null
+            echo "reads $vm $target $(sha256sum </var/tmp/read)"
+            rm -f /var/tmp/read
+        done
+    done
+"#;
+
+/// What was found on all hosts.
+#[derive(Debug, Default)]
+struct Found {
+    /// Host and state, by VM.
+    vms: BTreeMap<String, Vec<(String, String)>>,
+    /// What the disks of the VMs hold.
+    contents: BTreeSet<String>,
+    /// Volumes that no VM uses.
+    unused: BTreeSet<String>,
+    /// What has no business to be there.
+    litter: Vec<String>,
+}
+
+/// What the hosts of a lab have and must still have later.
+pub(crate) struct Census<'l> {
+    lab: &'l Lab,
+    before: Found,
+    spare: &'l [&'l str],
+}
+
+fn look(lab: &Lab) -> Found {
+    let mut found = Found::default();
+    let (mut volumes, mut used) = (BTreeSet::new(), BTreeSet::new());
+    for host in lab.hosts() {
+        // One folder for all hosts.
+        let place = |path: &str| match path.strip_prefix("/srv/shared/") {
+            Some(name) => format!("shared {name}"),
+            None => format!("{host} {path}"),
+        };
+        for line in lab.on(host, &["sh", "-c", LOOK]).lines() {
+            let (kind, rest) = line.split_once(' ').unwrap();
+            match kind {
+                "volume" => drop(volumes.insert(place(rest.split_once(' ').unwrap().1))),
+                "uses" => drop(used.insert(place(rest))),
+                "vm" => {
+                    let (vm, state) = rest.split_once(' ').unwrap();
+                    let places = found.vms.entry(vm.to_owned()).or_default();
+                    places.push((host.to_owned(), state.to_owned()));
+                }
+                "reads" => drop(found.contents.insert(rest.to_owned())),
+                _ => found.litter.push(format!("{host}: {line}")),
+            }
+        }
+    }
+    found.unused = volumes.difference(&used).cloned().collect();
+    found
+}
+
+impl<'l> Census<'l> {
+    /// Takes note of everything.
+    pub(crate) fn of(lab: &'l Lab) -> Self {
+        let before = look(lab);
+        assert!(before.litter.is_empty(), "{before:?}");
+        Self {
+            lab,
+            before,
+            spare: &[],
+        }
+    }
+
+    /// The same, and nobody minds whether these volumes are used.
+    pub(crate) fn with_spare(self, spare: &'l [&'l str]) -> Self {
+        Self { spare, ..self }
+    }
+
+    /// Plans as soon as something can be planned, applies, and fails unless all is as it was, except that these VMs
+    /// are where the manifest puts them. Gives the longest that the plan lets guests be down, and when it was made.
+    pub(crate) fn assert_ends(
+        &self,
+        manifest: &Path,
+        now_at: &[(&str, &str)],
+    ) -> (Duration, Instant) {
+        let planned = self.plan(manifest);
+        self.lab.apply(manifest);
+        for (vm, _) in now_at {
+            if self.before.vms[*vm][0].1 == "running" {
+                self.lab.assert_beats_on(vm);
+            }
+        }
+        self.assert_holds(now_at);
+        planned
+    }
+
+    fn plan(&self, manifest: &Path) -> (Duration, Instant) {
+        let path = manifest.to_str().unwrap();
+        let began = Instant::now();
+        loop {
+            let output = self.lab.domicile(&["plan", "-f", path, "--json"]);
+            let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let mut findings = plan["findings"].as_array().unwrap().iter();
+            let Some(blocks) = findings.find(|finding| finding["severity"] == "blocks") else {
+                let moves = plan["moves"].as_array().unwrap().iter();
+                let downtimes = moves.filter_map(|one| one["downtime"].as_u64());
+                return (Duration::from_millis(downtimes.sum()), Instant::now());
+            };
+            eprintln!("== nothing can be planned: {blocks}");
+            assert!(began.elapsed() < BETWEEN_MAX, "{blocks}");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// Fails unless all is as it was, except that these VMs are on these hosts now.
+    pub(crate) fn assert_holds(&self, now_at: &[(&str, &str)]) {
+        let now = look(self.lab);
+        let Found { vms, contents, .. } = &self.before;
+        assert!(now.litter.is_empty(), "left over: {:?}", now.litter);
+        let mut expected = vms.clone();
+        for (vm, host) in now_at {
+            (*host).clone_into(&mut expected.get_mut(*vm).unwrap()[0].0);
+        }
+        assert_eq!(now.vms, expected, "each VM is where it shall be, once");
+        assert_eq!(&now.contents, contents, "the disks hold what they held");
+        let minded = |found: &Found| -> BTreeSet<String> {
+            let mut all = found.unused.clone();
+            all.retain(|volume| !self.spare.iter().any(|name| volume.ends_with(name)));
+            all
+        };
+        let (unused, before) = (minded(&now), minded(&self.before));
+        assert_eq!(unused, before, "volumes that no VM uses");
+        for vm in vms.keys().filter(|vm| self.lab.is_watched(vm)) {
+            let beats = self.lab.beats(vm);
+            assert!(!beats.twice, "{vm} was two: {beats:?}");
+        }
+    }
+}
