@@ -15,6 +15,7 @@ mod clones;
 mod cold;
 mod compact;
 
+mod daemons;
 mod definitions;
 mod disks;
 mod faults;
