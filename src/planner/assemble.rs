@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::derive::Derived;
-use super::intent::Intent;
+use super::intent::{Intent, Transfer};
 use super::schedule::Schedule;
 use super::timing;
 use super::waits::wait_for_room;
@@ -134,12 +134,19 @@ fn moves(intents: &[Intent<'_>], steps: &[Step], chains: &[Vec<StepId>]) -> Vec<
         let own = || ids.iter().map(|id| &steps[id.0]);
         let start = own().map(|step| step.start).min().unwrap_or_default();
         let end = own().map(Step::end).max().unwrap_or_default();
+        // What an earlier apply left is put in order, and it ends where it is, wherever it is wanted.
+        let stays = intent.transfer == Transfer::Nothing;
         moves.push(Move {
             vm: intent.name.clone(),
             kind: intent.kind,
             reason: intent.reason.clone(),
             from: intent.way.from.clone(),
-            to: intent.way.to.clone(),
+            to: if stays {
+                intent.way.from
+            } else {
+                intent.way.to
+            }
+            .clone(),
             reboots: intent.shuts_down,
             memory: intent.vm.memory,
             disks: intent.disks.clone(),
