@@ -8,7 +8,7 @@ use super::schedule::Schedule;
 use super::timing;
 use super::waits::wait_for_room;
 use crate::definition;
-use crate::model::{Millis, VmName};
+use crate::model::{Calibration, Millis, VmName};
 use crate::plan::{
     Action, Capacity, Change, DefinitionChange, FORMAT_VERSION, Finding, Move, Plan, Resource,
     Slot, Step, StepId,
@@ -20,6 +20,7 @@ pub(super) struct Parts<'p> {
     pub(super) slots: &'p BTreeMap<Slot, u64>,
     pub(super) changes: &'p [Change],
     pub(super) findings: &'p [Finding],
+    pub(super) calibration: Calibration,
 }
 
 /// Puts the plan together; `told` are findings of ways that were chosen since.
@@ -66,7 +67,7 @@ pub(super) fn assemble(
             .map(|(slot, limit)| (slot.clone(), *limit))
             .collect(),
         alternatives: BTreeMap::new(),
-        calibration: crate::model::Calibration::default(),
+        calibration: parts.calibration,
         makespan: makespan.unwrap_or_default(),
         bound,
         critical: timing::critical(&steps),
