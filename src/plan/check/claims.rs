@@ -1,6 +1,6 @@
 //! Whether what a plan tells of its moves is what its steps do, and whether every VM ends where it is wanted or is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::given::Given;
 use crate::model::{HostName, Millis, VmName};
@@ -139,16 +139,11 @@ fn downtime(told: &Move, own: &[&Step]) -> Option<String> {
 
 /// VMs that do not end on the host where they are wanted although nothing is said to be in the way.
 pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
-    let blocking = || {
-        let findings = plan.findings.iter();
-        findings.filter(|finding| finding.severity == Severity::Blocks)
-    };
-    if blocking().any(|finding| finding.vm.is_none()) {
+    let mut findings = plan.findings.iter();
+    if findings.any(|finding| finding.severity == Severity::Blocks && finding.vm.is_none()) {
         return Vec::new();
     }
-    let refused: BTreeSet<&VmName> = blocking()
-        .filter_map(|finding| finding.vm.as_ref())
-        .collect();
+    let refused = plan.refused();
     let wanted = given.desired.vms.iter();
     let open = wanted.filter(|(name, _)| !refused.contains(name));
     let unmet = open.filter_map(|(name, vm)| {
