@@ -103,6 +103,18 @@ pub trait Watch: Send + Sync {
     fn cancel(&self) -> Cancel;
 }
 
+/// Nobody looks on, and nobody may cancel.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&self, _: Progress) {}
+    fn note(&self, _: &str) {}
+    fn cancel(&self) -> Cancel {
+        Cancel::No
+    }
+}
+
 /// What came of a step that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::options::Options;
-use crate::hypervisor::{Cancel, Depth, Hypervisor, ObserveRequest, Progress, StepError, Watch};
+use crate::hypervisor::{Depth, Hypervisor, ObserveRequest, StepError, Unwatched};
 use crate::model::{Bytes, HostName, RunState, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::Action;
@@ -213,16 +213,5 @@ fn vm_on<'a>(task: &Task, seen: &'a Observed, host: &HostName) -> Result<Option<
             task.vm
         )),
         None => Err(format!("{host} was not read")),
-    }
-}
-
-/// Nobody follows the bringing back of a VM, and nobody may cancel it.
-struct Unwatched;
-
-impl Watch for Unwatched {
-    fn progress(&self, _progress: Progress) {}
-    fn note(&self, _text: &str) {}
-    fn cancel(&self) -> Cancel {
-        Cancel::No
     }
 }

@@ -193,19 +193,9 @@ mod tests {
 
     use super::*;
     use crate::desired;
-    use crate::hypervisor::{Cancel, Progress, Watch};
+    use crate::hypervisor::Unwatched;
     use crate::libvirt::connection::Connections;
     use crate::model::{PoolName, VolumeName};
-
-    struct Nobody;
-
-    impl Watch for Nobody {
-        fn progress(&self, _: Progress) {}
-        fn note(&self, _: &str) {}
-        fn cancel(&self) -> Cancel {
-            Cancel::No
-        }
-    }
 
     #[test]
     fn a_mark_with_any_name_in_it_is_written_read_and_removed() {
@@ -222,7 +212,7 @@ mod tests {
         let connections = Connections::new(&BTreeMap::from([(name.clone(), host)]));
         let context = Context {
             connections: &connections,
-            watch: &Nobody,
+            watch: &Unwatched,
             patience: &std::sync::Arc::default(),
         };
         let pool = PoolName::new("a]]>b").unwrap();

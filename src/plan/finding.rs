@@ -1,5 +1,7 @@
 //! A rule's verdict on one move or object.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,4 +36,12 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+/// The VMs of which these findings refuse a wanted change.
+pub(crate) fn refused(findings: &[Finding]) -> BTreeSet<&VmName> {
+    let blocking = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Blocks);
+    blocking.filter_map(|finding| finding.vm.as_ref()).collect()
 }

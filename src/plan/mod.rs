@@ -13,7 +13,7 @@ mod seen;
 mod step;
 mod wait;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use basis::{Basis, Since};
 pub use carrying::Carrying;
 pub use drift::{Drift, DriftKind, Drifted, Verdict};
+pub(crate) use finding::refused;
 pub use finding::{Finding, Severity};
 pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
@@ -300,6 +301,12 @@ impl Plan {
             .any(|finding| finding.severity == Severity::Blocks)
     }
 
+    /// The VMs of which a wanted change is refused.
+    #[must_use]
+    pub fn refused(&self) -> BTreeSet<&VmName> {
+        refused(&self.findings)
+    }
+
     /// Counts for the closing line.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -325,15 +332,7 @@ impl Plan {
                 .filter(|disk| disk.carry.is_copied())
                 .count();
         }
-        let mut refused: Vec<_> = self
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Blocks)
-            .filter_map(|finding| finding.vm.as_ref())
-            .collect();
-        refused.sort();
-        refused.dedup();
-        totals.blocked = refused.len();
+        totals.blocked = self.refused().len();
         totals
     }
 }

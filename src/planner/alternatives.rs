@@ -9,7 +9,7 @@ use super::room;
 use crate::desired::{self, Desired};
 use crate::model::{HostName, VmName};
 use crate::observed::Observed;
-use crate::plan::{Alternative, Finding, MoveKind, Resource, Severity};
+use crate::plan::{Alternative, Finding, MoveKind, Resource, Severity, refused};
 
 /// For this many VMs other hosts are looked at; whoever has more refusals has another problem than a host.
 const VMS_MAX: usize = 50;
@@ -26,11 +26,7 @@ pub(super) fn alternatives<'a>(
     index: &'a Index<'a>,
     findings: &[Finding],
 ) -> BTreeMap<VmName, Vec<Alternative>> {
-    let blocked: BTreeSet<&VmName> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Blocks)
-        .filter_map(|finding| finding.vm.as_ref())
-        .collect();
+    let blocked = refused(findings);
     let capacities = room::capacities(desired, observed, &index.storages);
     let left: BTreeMap<&Resource, u64> = capacities
         .iter()

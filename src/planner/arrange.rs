@@ -114,12 +114,10 @@ pub(super) fn arrange<'a>(
             slots: &slots,
             changes,
             findings: &findings,
+            calibration: world.desired.calibration,
         };
         match make(world, &intents, &routes, &parts) {
-            Ok(mut plan) => {
-                plan.calibration = world.desired.calibration;
-                return plan;
-            }
+            Ok(plan) => return plan,
             Err(Again::Closed(ways)) => closed.extend(ways),
             Err(Again::TooLong(too_long)) => {
                 findings.extend(too_long.values().cloned());

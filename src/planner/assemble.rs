@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::derive::Derived;
-use super::intent::Intent;
+use super::intent::{Intent, Transfer};
 use super::schedule::Schedule;
 use super::timing;
 use super::waits::wait_for_room;
 use crate::definition;
-use crate::model::{Millis, VmName};
+use crate::model::{Calibration, Millis, VmName};
 use crate::plan::{
     Action, Capacity, Change, DefinitionChange, FORMAT_VERSION, Finding, Move, Plan, Resource,
     Slot, Step, StepId,
@@ -20,6 +20,7 @@ pub(super) struct Parts<'p> {
     pub(super) slots: &'p BTreeMap<Slot, u64>,
     pub(super) changes: &'p [Change],
     pub(super) findings: &'p [Finding],
+    pub(super) calibration: Calibration,
 }
 
 /// Puts the plan together; `told` are findings of ways that were chosen since.
@@ -66,7 +67,7 @@ pub(super) fn assemble(
             .map(|(slot, limit)| (slot.clone(), *limit))
             .collect(),
         alternatives: BTreeMap::new(),
-        calibration: crate::model::Calibration::default(),
+        calibration: parts.calibration,
         makespan: makespan.unwrap_or_default(),
         bound,
         critical: timing::critical(&steps),
@@ -134,12 +135,19 @@ fn moves(intents: &[Intent<'_>], steps: &[Step], chains: &[Vec<StepId>]) -> Vec<
         let own = || ids.iter().map(|id| &steps[id.0]);
         let start = own().map(|step| step.start).min().unwrap_or_default();
         let end = own().map(Step::end).max().unwrap_or_default();
+        // What an earlier apply left is put in order, and it ends where it is, wherever it is wanted.
+        let stays = intent.transfer == Transfer::Nothing;
         moves.push(Move {
             vm: intent.name.clone(),
             kind: intent.kind,
             reason: intent.reason.clone(),
             from: intent.way.from.clone(),
-            to: intent.way.to.clone(),
+            to: if stays {
+                intent.way.from
+            } else {
+                intent.way.to
+            }
+            .clone(),
             reboots: intent.shuts_down,
             memory: intent.vm.memory,
             disks: intent.disks.clone(),

@@ -59,7 +59,7 @@ pub(super) struct Detours<'a> {
     /// VMs and hosts that were tried and turned out to lead nowhere.
     closed: &'a BTreeSet<(VmName, HostName)>,
     known: RefCell<BTreeMap<(usize, usize), Legs>>,
-    /// The ways with a stop that were asked for; deciding one reads definitions.
+    /// The ways with a stop.
     known_cold: RefCell<BTreeMap<usize, Option<Vec<Job>>>>,
     is_even: bool,
 }
@@ -192,6 +192,20 @@ pub(super) fn way_out<R>(
     })
 }
 
+/// What was answered before, or what is answered now. Deciding a way reads definitions, and the search asks often.
+fn once<Key: Ord, Answer: Clone>(
+    known: &RefCell<BTreeMap<Key, Answer>>,
+    key: Key,
+    decide: impl FnOnce() -> Answer,
+) -> Answer {
+    if let Some(known) = known.borrow().get(&key) {
+        return known.clone();
+    }
+    let decided = decide();
+    known.borrow_mut().insert(key, decided.clone());
+    decided
+}
+
 impl<'a> Detours<'a> {
     pub(super) fn new(
         world: World<'a>,
@@ -242,11 +256,15 @@ impl<'a> Detours<'a> {
         })
     }
 
-    fn job(&self, of: &Intent<'_>) -> Job {
+    fn jobs(&self, of: &Intent<'_>) -> Vec<Job> {
         let derived = derive(std::slice::from_ref(of));
         let chain = derived.chains.iter().find(|chain| chain.vm.is_some());
         let jobs = chain.map(|chain| self.numbers.jobs(&steps_of(&derived, chain)));
-        whole(jobs.unwrap_or_default())
+        jobs.unwrap_or_default()
+    }
+
+    fn job(&self, of: &Intent<'_>) -> Job {
+        whole(self.jobs(of))
     }
 
     /// The second half, from what is known now: it takes what the straight move takes, frees what the first half took,
@@ -268,11 +286,7 @@ impl<'a> Detours<'a> {
     fn with_a_stop(&self, item: usize) -> Option<Vec<Job>> {
         let (intent, _) = self.items.get(item)?.as_ref()?;
         with_a_stop(self.world, intent, |stopped, _| {
-            let derived = derive(std::slice::from_ref(stopped));
-            let chain = derived.chains.iter().find(|chain| chain.vm.is_some());
-            let mut jobs = chain.map_or_else(Vec::new, |chain| {
-                self.numbers.jobs(&steps_of(&derived, chain))
-            });
+            let mut jobs = self.jobs(stopped);
             // The solver counts the pause between the two.
             for job in &mut jobs {
                 job.stops = Some(job.duration);
@@ -319,13 +333,7 @@ impl Ways for Detours<'_> {
     }
 
     fn legs(&self, item: usize, place: usize) -> Option<[Job; 2]> {
-        if let Some(known) = self.known.borrow().get(&(item, place)) {
-            return known.clone();
-        }
-        let judged = self.judged(item, place);
-        let mut known = self.known.borrow_mut();
-        known.insert((item, place), judged.clone());
-        judged
+        once(&self.known, (item, place), || self.judged(item, place))
     }
 
     /// Where every way carries the same at the same rate, no way undercuts the straight one on the ports of its ends.
@@ -343,12 +351,6 @@ impl Ways for Detours<'_> {
     }
 
     fn cold(&self, item: usize) -> Option<Vec<Job>> {
-        if let Some(known) = self.known_cold.borrow().get(&item) {
-            return known.clone();
-        }
-        let decided = self.with_a_stop(item);
-        let mut known = self.known_cold.borrow_mut();
-        known.insert(item, decided.clone());
-        decided
+        once(&self.known_cold, item, || self.with_a_stop(item))
     }
 }

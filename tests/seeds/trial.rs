@@ -33,11 +33,7 @@ type Placement = BTreeMap<(VmName, HostName), (bool, BTreeMap<DiskTarget, Option
 
 /// VMs whose change is refused, and why.
 fn refused(plan: &Plan) -> BTreeSet<VmName> {
-    let blocking = plan
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Blocks);
-    blocking.filter_map(|finding| finding.vm.clone()).collect()
+    plan.refused().into_iter().cloned().collect()
 }
 
 fn in_words(plan: &Plan, event: &Event) -> Option<String> {

@@ -11,22 +11,12 @@ mod refuses;
 
 use domicile::definition::Rewrite;
 use domicile::desired::{Driver, OnShutdownTimeout};
-use domicile::hypervisor::{Cancel, Hypervisor, Outcome, Progress, StepError, Watch};
+use domicile::hypervisor::{Hypervisor, Outcome, StepError, Unwatched};
 use domicile::model::{Bytes, Millis, VolumeFormat, VolumeName, VolumeRef};
 use domicile::plan::{Action, CopyMode, MigrationOptions, Owner, VolumeSpec};
 use domicile::simulator::Simulator;
 
 use crate::planner::fleet::{Fleet, GIB, host_name, pool_name, vm_name};
-
-struct Unwatched;
-
-impl Watch for Unwatched {
-    fn progress(&self, _: Progress) {}
-    fn note(&self, _: &str) {}
-    fn cancel(&self) -> Cancel {
-        Cancel::No
-    }
-}
 
 pub(crate) fn perform(hosts: &Simulator, action: &Action) -> Result<Outcome, StepError> {
     hosts.perform(action, &Unwatched)

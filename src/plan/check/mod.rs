@@ -4,8 +4,11 @@
 //! Checked are: every step waits only for earlier ones; what steps say that they take, give back and use is what they do
 //! by their meaning; at each instant of the forecast every resource and every slot holds, and every resource also in
 //! each order that the waits allow; for each VM the acts come in an order that never has it on two hosts, never on none,
-//! and never without a complete copy of each disk; and a volume goes only after its replacement is complete.
+//! and never without a complete copy of each disk; a volume goes only after its replacement is complete;
+//! what is told of each move, such as live, a reboot or a downtime, is what its steps do; and every VM ends on the host where
+//! it is wanted, or its refusal is told.
 
+mod claims;
 mod given;
 mod history;
 mod ledger;
@@ -40,6 +43,8 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
         faults.extend(room::faults(&given, plan));
         faults.extend(history::astray(&given, plan, &history));
         faults.extend(safety::faults(plan, &history));
+        faults.extend(claims::faults(plan));
+        faults.extend(claims::unmet(&given, plan));
     }
     let violation = |(step, what)| Violation { step, what };
     faults.into_iter().map(violation).collect()
@@ -52,6 +57,7 @@ pub fn check_alone(plan: &Plan) -> Vec<Violation> {
     let mut faults = order(plan);
     if faults.is_empty() {
         faults = safety::faults(plan, &History::of(plan));
+        faults.extend(claims::faults(plan));
     }
     let violation = |(step, what)| Violation { step, what };
     faults.into_iter().map(violation).collect()

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domicile::desired::Desired;
-use domicile::hypervisor::{Cancel, Hypervisor as _, Progress, Watch};
+use domicile::hypervisor::{Hypervisor as _, Unwatched};
 use domicile::model::{HostName, VmName};
 use domicile::observed::{Host, Observed, Reading};
-use domicile::plan::{Action, Plan, Severity};
+use domicile::plan::{Action, Plan};
 use domicile::simulator::Simulator;
 
 use super::cases::Case;
@@ -22,16 +22,6 @@ pub(super) struct Played {
     stopped: BTreeSet<VmName>,
     /// VMs that are neither where they shall be nor refused.
     silent: BTreeSet<VmName>,
-}
-
-struct Nobody;
-
-impl Watch for Nobody {
-    fn progress(&self, _: Progress) {}
-    fn note(&self, _: &str) {}
-    fn cancel(&self) -> Cancel {
-        Cancel::No
-    }
 }
 
 /// Which of the steps that may be done comes next.
@@ -201,7 +191,7 @@ fn in_order(case: &Case, plan: &Plan, taste: Taste, dice: &mut Dice) -> Result<P
             }
         }
         hosts
-            .perform(action, &Nobody)
+            .perform(action, &Unwatched)
             .map_err(|error| error.to_string())?;
         done[next] = true;
         if let Some(breach) = hosts.breaches().first() {
@@ -289,12 +279,7 @@ fn is_there(desired: &Desired, host: &HostName, reading: &Host, vm: &VmName) -> 
 
 /// VMs that are not where they shall be although no finding refuses them.
 fn silent(desired: &Desired, end: &Observed, plan: &Plan) -> BTreeSet<VmName> {
-    let refused: BTreeSet<&VmName> = plan
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Blocks)
-        .filter_map(|finding| finding.vm.as_ref())
-        .collect();
+    let refused = plan.refused();
     let wanted = desired.vms.iter().filter(|(vm, wanted)| {
         let reading = end.host(&wanted.host);
         !reading.is_some_and(|reading| is_there(desired, &wanted.host, reading, vm))
