@@ -328,7 +328,7 @@ pub enum Action {
     },
     /// Ends an instance whose guest's code is not executed and must never be again. Before: it is paused there, and
     /// either `runs_on` is named and runs the VM, or the VM's mark says that it is moved while off, so that the
-    /// instance never executed anything. After: it is off there.
+    /// instance never executed anything. With `runs_on`, it may as well have ended since. After: it is not active there.
     Destroy {
         /// On which host.
         host: HostName,

@@ -395,7 +395,11 @@ impl World {
             Action::Start { host, vm, .. } => self.run(host, vm, "booted")?,
             Action::Resume { host, vm, .. } => self.run(host, vm, "unpaused")?,
             Action::Destroy { host, vm, .. } => {
-                turn_off(self.vm_mut(host, vm)?, "destroyed");
+                if let Ok(paused) = self.vm_mut(host, vm)
+                    && paused.power.is_active()
+                {
+                    turn_off(paused, "destroyed");
+                }
             }
             Action::Undefine { host, vm, .. } => self.undefine(host, vm),
             // These need nothing but the check, or are no single call.

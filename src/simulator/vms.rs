@@ -166,9 +166,16 @@ impl World {
         vm: &VmName,
         runs_on: Option<&HostName>,
     ) -> Result<(), Refusal> {
-        let found = self.vm(host, vm)?;
-        if found.power.state != RunState::Paused {
-            return Err(format!("{vm} is {} on {host}", found.power.in_words()));
+        let found = match (self.vm(host, vm), runs_on) {
+            (Ok(found), _) => found,
+            // The migration that it is left of has come to its end since.
+            (Err(_), Some(other)) => return self.check_runs_on(other, vm),
+            (Err(why), None) => return Err(why),
+        };
+        match found.power.state {
+            RunState::ShutOff => return Ok(()),
+            RunState::Paused => {}
+            _ => return Err(format!("{vm} is {} on {host}", found.power.in_words())),
         }
         let Some(other) = runs_on else {
             let mark = found
@@ -181,10 +188,14 @@ impl World {
                 Err(format!("{vm} on {host} may have executed something"))
             };
         };
-        if self.vm(other, vm)?.power.state == RunState::Running {
+        self.check_runs_on(other, vm)
+    }
+
+    fn check_runs_on(&self, host: &HostName, vm: &VmName) -> Result<(), Refusal> {
+        if self.vm(host, vm)?.power.state == RunState::Running {
             Ok(())
         } else {
-            Err(format!("{vm} does not run on {other}"))
+            Err(format!("{vm} does not run on {host}"))
         }
     }
 

@@ -70,6 +70,18 @@ fn a_vm_that_was_shut_down_or_ended() {
     };
     perform(&hosts, &end).unwrap();
     assert_nothing_live(&off(&hosts, "kvm1"));
+    // It has ended, as was wanted, also where somebody else saw to that.
+    perform(&hosts, &end).unwrap();
+    let undefine = Action::Undefine {
+        host: host_name("kvm1"),
+        vm: vm_name("web"),
+        kept_by: host_name("kvm2"),
+    };
+    perform(&hosts, &undefine).unwrap();
+    perform(&hosts, &end).unwrap();
+    perform(&hosts, &shut_down("kvm2")).unwrap();
+    let no_longer_elsewhere = perform(&hosts, &end).unwrap_err();
+    assert!(no_longer_elsewhere.to_string().contains("does not run"));
 }
 
 /// Of all the states in which a killed apply can leave a migration, in each a VM that is off shows nothing live, and
