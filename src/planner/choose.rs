@@ -118,12 +118,13 @@ pub(super) fn decide<'a>(
         to: &wanted.host,
         flatten: desired.settings(name, from, &wanted.host).flatten,
     };
-    decide_way(&mut decision, name, way, detail, remains);
+    decide_way(&mut decision, index, name, way, detail, remains);
     decision
 }
 
 fn decide_way<'a>(
     decision: &mut Decision<'a>,
+    index: &'a Index<'a>,
     name: &'a VmName,
     way: Way<'a>,
     detail: &'a VmDetail,
@@ -146,6 +147,7 @@ fn decide_way<'a>(
         source,
         to: way.to,
         destination,
+        comers: index.comers_to(way.to),
         method: way.wanted.method,
         settings: &settings,
         disks: &disks,

@@ -20,19 +20,34 @@ pub(super) struct Found<'a> {
 pub(super) struct Index<'a> {
     /// Every VM that was read, by its name.
     vms: BTreeMap<&'a VmName, Vec<(&'a HostName, &'a Vm)>>,
+    /// Those of them that are to come to a host, by its name.
+    comers: BTreeMap<&'a HostName, Vec<(&'a VmName, &'a Vm)>>,
     pub(super) storages: Storages<'a>,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let mut vms: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut comers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, reading) in observed.reached() {
             for (name, vm) in &reading.vms {
                 vms.entry(name).or_default().push((host, vm));
+                let wanted = desired.vms.get(name).map(|wanted| &wanted.host);
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != host) {
+                    comers.entry(wanted).or_default().push((name, vm));
+                }
             }
         }
-        let storages = Storages::of(desired, observed);
-        Self { vms, storages }
+        Self {
+            vms,
+            comers,
+            storages: Storages::of(desired, observed),
+        }
+    }
+
+    /// The VMs that are to come to a host.
+    pub(super) fn comers_to(&self, host: &HostName) -> &[(&'a VmName, &'a Vm)] {
+        self.comers.get(host).map_or(&[], Vec::as_slice)
     }
 
     /// Every host that has a VM of this name, in order of name.

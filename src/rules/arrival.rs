@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::case::{Case, Effect, Rule, Verdict};
-use crate::model::{HostName, VmName};
+use crate::model::VmName;
 use crate::observed::{Needs, Vm};
 
 pub(super) const RULES: &[Rule] = &[
@@ -103,35 +103,36 @@ fn host_taken(case: &Case<'_>) -> Vec<Verdict> {
     } else {
         &case.detail.needs_at_start().claims
     };
-    let mut verdicts = Vec::new();
-    for (host, reading) in case.observed.reached() {
-        let others = reading
-            .vms
-            .iter()
-            .filter(|(name, vm)| *name != case.name && vm.power.is_active());
-        verdicts.extend(others.flat_map(|(name, vm)| held(case, claims, host, (name, vm))));
+    if claims.is_empty() {
+        return Vec::new();
     }
-    verdicts
+    let there = case.destination.vms.iter().map(|other| (true, other));
+    let comers = case.comers.iter().map(|(name, vm)| (false, (*name, *vm)));
+    let others = there.chain(comers);
+    others
+        .filter(|(_, (name, vm))| *name != case.name && vm.power.is_active())
+        .flat_map(|(is_there, other)| held(case, claims, is_there, other))
+        .collect()
 }
 
 /// What of these claims another VM has at the destination, now or when it comes there from its host.
 fn held(
     case: &Case<'_>,
     claims: &BTreeSet<String>,
-    host: &HostName,
+    is_there: bool,
     (name, vm): (&VmName, &Vm),
 ) -> Vec<Verdict> {
     let Some(detail) = &vm.detail else {
         return Vec::new();
     };
-    let is_there = host == case.to;
-    let wanted = case.desired.vms.get(name).map(|wanted| &wanted.host);
-    if !is_there && wanted != Some(case.to) {
-        return Vec::new();
-    }
-    let leaves = wanted.is_some_and(|wanted| wanted != case.to);
+    let needs = &detail.needs;
+    // What libvirt chose for it, it chooses anew where it comes to.
+    let has = |claim: &&String| {
+        needs.claims.contains(*claim) || (is_there && needs.holds.contains(*claim))
+    };
+    let wanted = || case.desired.vms.get(name).map(|wanted| &wanted.host);
     let verdict = |claim: &String| {
-        let (effect, until, remedy) = if leaves {
+        let (effect, until, remedy) = if wanted().is_some_and(|wanted| wanted != case.to) {
             let remedy = format!("move {name} first, with `--target {name}`, then plan again");
             (Effect::Risk, " until it has left", remedy)
         } else {
@@ -145,11 +146,6 @@ fn held(
         };
         let message = format!("it needs {claim}, which {name} has on {}{until}", case.to);
         Verdict::new("host-taken", effect, case.to, message, remedy)
-    };
-    let needs = &detail.needs;
-    // What libvirt chose for it, it chooses anew where it comes to.
-    let has = |claim: &&String| {
-        needs.claims.contains(*claim) || (is_there && needs.holds.contains(*claim))
     };
     claims.iter().filter(has).map(verdict).collect()
 }

@@ -28,6 +28,8 @@ pub struct Case<'a> {
     pub to: &'a HostName,
     /// That host's reading.
     pub destination: &'a observed::Host,
+    /// VMs that were found on other hosts and are to come to that one.
+    pub comers: &'a [(&'a VmName, &'a observed::Vm)],
     /// How the manifest lets it be moved.
     pub method: Method,
     /// Its migration settings.
