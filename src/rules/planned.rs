@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         &[Effect::Blocks, Effect::Risk],
         [
             "Nothing is known of a host that does not answer: not what it has room for, not which VMs it runs.",
-            "Make the host reachable. VMs that have nothing to do with it are moved all the same.",
+            "Make the host reachable. Where it is up and its libvirt daemon hangs, restart the daemon; its guests run on. VMs that have nothing to do with it are moved all the same.",
             "libvirt, virConnectOpenAuth",
         ],
     ),

@@ -4,6 +4,7 @@
 //! from its disks what it read, and was never two. Nothing is left over: no volume that no VM uses and that was not there
 //! before, no mark, no lock, no job, no VM without a persistent definition.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -62,6 +63,8 @@ struct Found {
 pub(crate) struct Census<'l> {
     lab: &'l Lab,
     before: Found,
+    /// Where each VM is to be found.
+    expected: RefCell<BTreeMap<String, Vec<(String, String)>>>,
     spare: &'l [&'l str],
 }
 
@@ -100,6 +103,7 @@ impl<'l> Census<'l> {
         assert!(before.litter.is_empty(), "{before:?}");
         Self {
             lab,
+            expected: RefCell::new(before.vms.clone()),
             before,
             spare: &[],
         }
@@ -146,16 +150,16 @@ impl<'l> Census<'l> {
         }
     }
 
-    /// Fails unless all is as it was, except that these VMs are on these hosts now.
+    /// Fails unless all is as it was, except that these VMs are on these hosts from now on.
     pub(crate) fn assert_holds(&self, now_at: &[(&str, &str)]) {
         let now = look(self.lab);
-        let Found { vms, contents, .. } = &self.before;
+        let contents = &self.before.contents;
         assert!(now.litter.is_empty(), "left over: {:?}", now.litter);
-        let mut expected = vms.clone();
+        let mut expected = self.expected.borrow_mut();
         for (vm, host) in now_at {
             (*host).clone_into(&mut expected.get_mut(*vm).unwrap()[0].0);
         }
-        assert_eq!(now.vms, expected, "each VM is where it shall be, once");
+        assert_eq!(now.vms, *expected, "each VM is where it shall be, once");
         assert_eq!(&now.contents, contents, "the disks hold what they held");
         let minded = |found: &Found| -> BTreeSet<String> {
             let mut all = found.unused.clone();
@@ -164,7 +168,7 @@ impl<'l> Census<'l> {
         };
         let (unused, before) = (minded(&now), minded(&self.before));
         assert_eq!(unused, before, "volumes that no VM uses");
-        for vm in vms.keys().filter(|vm| self.lab.is_watched(vm)) {
+        for vm in expected.keys().filter(|vm| self.lab.is_watched(vm)) {
             let beats = self.lab.beats(vm);
             assert!(!beats.twice, "{vm} was two: {beats:?}");
         }

@@ -12,6 +12,11 @@ use rustix::process::Pid;
 /// How long any command may take before it is killed: a hang is a failure, not a wait.
 const SECONDS_MAX: &str = "300";
 
+/// Whether the sweeps try all that they know (`DOMICILE_SWEEP=all`) instead of a few moments of each kind.
+pub(crate) fn is_everything_asked() -> bool {
+    std::env::var("DOMICILE_SWEEP").is_ok_and(|value| value == "all")
+}
+
 /// A running lab.
 pub(crate) struct Lab {
     since: Instant,
@@ -287,6 +292,19 @@ impl Lab {
     /// Removes the locks of an apply that was killed, unless it had let go of them already.
     pub(crate) fn remove_locks_left(&self, manifest: &Path) {
         self.unlock(manifest, &self.locks(manifest));
+    }
+
+    /// Restarts daemons that hang. libvirt 11.3 does, once in a while, when whoever streams a volume to it is killed: its
+    /// event loop waits for a lock for good.
+    pub(crate) fn restart_hung_daemons(&self) {
+        for host in self.hosts() {
+            let ask = "timeout 15 virsh -q list >/dev/null 2>&1 && echo answers || true";
+            if self.on(host, &["sh", "-c", ask]).is_empty() {
+                eprintln!("== the daemon of {host} hangs");
+                self.lab("kill", &[host]);
+                self.lab("restart", &[host]);
+            }
+        }
     }
 
     /// The IDs of all locks on the manifest's hosts.

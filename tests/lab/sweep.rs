@@ -17,8 +17,8 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::census::Census;
-use crate::kinds::{Guest, Kind};
-use crate::lab::{Lab, process_of};
+use crate::kinds::{Guest, HOME, Kind, Place};
+use crate::lab::{Lab, is_everything_asked, process_of};
 
 /// When a kill comes: so long after the apply has told of this for so many times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,7 @@ impl Sweep<'_> {
         if let Some(moment) = moment {
             let killed = Instant::now();
             assert!(was_killed, "{moment:?} of {name} never comes: {heard:?}");
+            self.lab.restart_hung_daemons();
             self.lab.remove_locks_left(&manifest);
             let (planned, at) = self.census.assert_ends(&manifest, &[(vm, host)]);
             allowed += planned + at.duration_since(killed);
@@ -142,8 +143,16 @@ impl Sweep<'_> {
                 "{name} at {moment:?}: down for {gap:?}, not {most:?}"
             );
         }
-        self.next = (self.next + 1) % self.kind.places.len();
+        if !self.kind.renewed {
+            self.next = (self.next + 1) % self.kind.places.len();
+        }
         heard
+    }
+
+    /// Where it is.
+    fn place(&self) -> Place {
+        let places = self.kind.places;
+        places[(self.next + places.len() - 1) % places.len()]
     }
 
     fn boots(&self) -> u32 {
@@ -195,7 +204,6 @@ impl Sweep<'_> {
 
 /// Sweeps over these kinds in one lab.
 fn sweep(names: &[&str]) {
-    let everything = std::env::var("DOMICILE_SWEEP").is_ok_and(|value| value == "all");
     let kinds = names.iter().map(|name| Kind::named(name));
     let kinds: Vec<&Kind> = kinds.collect();
     let hosts = ["kvm1", "kvm2"];
@@ -213,15 +221,19 @@ fn sweep(names: &[&str]) {
     // A clone that becomes a volume of its own leaves its base where it was.
     let census = Census::of(&lab).with_spare(&["/flat-base.qcow2"]);
     let began = Instant::now();
-    let mut kills = 0;
+    let (mut kills, mut places) = (0, BTreeMap::new());
     for kind in kinds {
+        let next = kind.next_from(*places.get(kind.vm).unwrap_or(&HOME));
         let mut sweep = Sweep {
             lab: &lab,
             census: &census,
             kind,
-            next: 1,
+            next: next.unwrap_or(0),
         };
-        let moments: Vec<Moment> = if everything {
+        if next.is_none() {
+            sweep.round(None);
+        }
+        let moments: Vec<Moment> = if is_everything_asked() {
             let heard = sweep.round(None);
             sweep.moments(&heard)
         } else {
@@ -236,10 +248,7 @@ fn sweep(names: &[&str]) {
             sweep.round(Some(moment));
             kills += 1;
         }
-        // The next kind of this VM begins where this one did.
-        if sweep.next == 0 {
-            sweep.round(None);
-        }
+        places.insert(kind.vm, sweep.place());
     }
     eprintln!("{kills} kills in {:?}", began.elapsed());
 }
