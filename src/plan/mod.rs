@@ -267,9 +267,17 @@ impl Plan {
     pub fn missing_step(&self) -> Option<StepId> {
         let of_moves = self.moves.iter().flat_map(|a_move| &a_move.steps);
         let waited_for = self.steps.iter().flat_map(|step| &step.after);
+        let held_by = self.steps.iter().filter_map(|step| step.held.as_ref());
+        let of_bound = match self.bound.by {
+            Some(Tight::Chain(step)) => Some(step),
+            Some(Tight::Slot(_)) | None => None,
+        };
         let mut named = of_moves
+            .chain(&self.critical)
             .copied()
-            .chain(waited_for.map(|dependency| dependency.step));
+            .chain(waited_for.map(|dependency| dependency.step))
+            .chain(held_by.map(|held| held.by))
+            .chain(of_bound);
         named.find(|id| id.0 >= self.steps.len())
     }
 
