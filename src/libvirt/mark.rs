@@ -17,7 +17,7 @@ const ELEMENT: i32 = sys::VIR_DOMAIN_METADATA_ELEMENT.cast_signed();
 /// guest has executed nothing, so nothing is lost when it is ended.
 const CARRIED: &str = "https://domicile.dev/xmlns/carried/1";
 
-/// Writes the mark and reads it back.
+/// Writes the mark and reads it back. From then on the VM does not start with its host: the mark knows that it did.
 pub(super) fn write(
     context: &Context,
     host: &HostName,
@@ -35,11 +35,14 @@ pub(super) fn write(
     }
     let element = definition::mark_element(mark).map_err(|error| Failure::on(host, error))?;
     set(&guest, Some(&element))?;
-    if read(&guest)? == Mark::Read(Box::new(mark.clone())) {
-        return Ok(Outcome::default());
+    if read(&guest)? != Mark::Read(Box::new(mark.clone())) {
+        let why = format!("the mark written to {vm} reads back differently");
+        return Err(Failure::on(host, why));
     }
-    let why = format!("the mark written to {vm} reads back differently");
-    Err(Failure::on(host, why))
+    if mark.autostart {
+        guest.call(|domain| domain.set_autostart(false))?;
+    }
+    Ok(Outcome::default())
 }
 
 /// Says in its owner's mark what became of a volume. Only what is noted is ours to remove for whoever finds it later.
@@ -100,9 +103,12 @@ pub(super) fn turn_cold(context: &Context, host: &HostName, vm: &VmName) -> Resu
     }
 }
 
-/// Removes the mark; where there is none, that is fine.
+/// Removes the mark; where there is none, that is fine. What started with its host before the move does so again.
 pub(super) fn remove(context: &Context, host: &HostName, vm: &VmName) -> Result<Outcome, Failure> {
     let guest = Guest::get(&context.work(host)?, vm)?;
+    if matches!(read(&guest)?, Mark::Read(mark) if mark.autostart) {
+        guest.call(|domain| domain.set_autostart(true))?;
+    }
     set(&guest, None)?;
     if !guest.state()?.is_off() {
         clear_carried(&guest)?;
@@ -223,6 +229,7 @@ mod tests {
             to: name.clone(),
             to_uuid: "2".into(),
             was_active: true,
+            autostart: true,
             cold: false,
             complete: false,
             source_volumes: vec![(pool, VolumeName::new("\"v\"<!--").unwrap())],
@@ -236,11 +243,15 @@ mod tests {
             kept_bases: Vec::new(),
         };
         let vm = VmName::new("test").unwrap();
-        write(&context, &name, &vm, &mark).unwrap();
         let guest = Guest::get(&context.work(&name).unwrap(), &vm).unwrap();
+        let starts_with_its_host = || guest.call(virt::domain::Domain::autostart).unwrap();
+        guest.call(|domain| domain.set_autostart(true)).unwrap();
+        write(&context, &name, &vm, &mark).unwrap();
         assert!(guest.xml(0).unwrap().contains(MoveMark::NAMESPACE));
+        assert!(!starts_with_its_host());
         remove(&context, &name, &vm).unwrap();
         assert!(!guest.xml(0).unwrap().contains(MoveMark::NAMESPACE));
+        assert!(starts_with_its_host());
         remove(&context, &name, &vm).unwrap();
     }
 }

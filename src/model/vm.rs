@@ -165,6 +165,10 @@ pub enum JobKind {
 /// It lies in the persistent definition and therefore travels with the VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of a record that is stored"
+)]
 pub struct MoveMark {
     /// The layout of this record; a reader refuses one that it does not know.
     pub version: u32,
@@ -178,6 +182,10 @@ pub struct MoveMark {
     pub to_uuid: String,
     /// Whether the VM was active when the move began and so must be active at its end.
     pub was_active: bool,
+    /// Whether the VM starts with its host. While it is moved it does not: a source that loses power must not start a
+    /// definition beside the VM that runs at the destination already. It does again when the mark is removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub autostart: bool,
     /// Whether the VM is off while it is moved. An instance of it that is found paused has then never executed
     /// anything: it was started paused to be carried.
     pub cold: bool,

@@ -212,16 +212,7 @@ impl World {
         let Ok(state) = self.host(host) else {
             return;
         };
-        // A definition that a broken migration has left behind would be started beside the VM itself: libvirt's own
-        // affair until somebody removes it, and so not looked at here.
-        let is_left = |uuid: &str| {
-            let mut all = self.each_vm();
-            all.any(|(on, _, vm)| on != host && vm.uuid == uuid && vm.power.is_active())
-        };
-        let wanted = state
-            .vms
-            .iter()
-            .filter(|(_, vm)| vm.autostart && !is_left(&vm.uuid));
+        let wanted = state.vms.iter().filter(|(_, vm)| vm.autostart);
         let wanted: Vec<VmName> = wanted.map(|(name, _)| name.clone()).collect();
         for vm in wanted {
             if self.check_start(host, &vm, &[]).is_ok() {

@@ -111,14 +111,23 @@ impl World {
         }
     }
 
-    /// Writes the mark, or removes it, in the persistent definition.
+    /// Writes the mark, or removes it, in the persistent definition. With the mark it does not start with its host.
     pub(super) fn set_mark(
         &mut self,
         host: &HostName,
         vm: &VmName,
         mark: Option<MoveMark>,
     ) -> Result<(), Refusal> {
-        write_mark(self.detail_mut(host, vm)?, mark)
+        let detail = self.detail_mut(host, vm)?;
+        let before = detail.mark.take();
+        let is_held = mark.as_ref().is_some_and(|mark| mark.autostart);
+        let was_held = before.is_some_and(|mark| mark.autostart);
+        let is_over = mark.is_none();
+        write_mark(detail, mark)?;
+        if is_held || (is_over && was_held) {
+            self.vm_mut(host, vm)?.autostart = is_over;
+        }
+        Ok(())
     }
 
     /// Before a shutdown. A guest that is off already is no failure.

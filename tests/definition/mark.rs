@@ -12,6 +12,7 @@ fn mark(volume: &str) -> MoveMark {
         to: HostName::new("kvm2").unwrap(),
         to_uuid: "68fa450c-dc72-4285-a0a7-a57985ac4346".into(),
         was_active: true,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: vec![(

@@ -49,6 +49,7 @@ fn mark(vm: &str) -> MoveMark {
         to: HostName::new("kvm2").unwrap(),
         to_uuid: "2".into(),
         was_active: true,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: Vec::new(),

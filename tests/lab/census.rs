@@ -29,6 +29,7 @@ const LOOK: &str = r#"
         state=$(virsh domstate "$vm")
         echo "vm $vm $state"
         virsh dominfo "$vm" | grep -q '^Persistent: *yes' || echo "litter $vm is not persistent"
+        virsh dominfo "$vm" | grep -q '^Autostart: *enable' && echo "autostart $vm"
         virsh domjobinfo "$vm" 2>/dev/null | grep -q '^Job type: *[BU]' && echo "litter $vm has a job"
         virsh dumpxml "$vm" >/tmp/live.xml
         virsh dumpxml "$vm" --inactive >/tmp/persistent.xml
@@ -51,6 +52,8 @@ const LOOK: &str = r#"
 struct Found {
     /// Host and state, by VM.
     vms: BTreeMap<String, Vec<(String, String)>>,
+    /// VMs that start with their hosts.
+    autostart: BTreeSet<String>,
     /// What the disks of the VMs hold.
     contents: BTreeSet<String>,
     /// Volumes that no VM uses.
@@ -87,6 +90,7 @@ fn look(lab: &Lab) -> Found {
                     let places = found.vms.entry(vm.to_owned()).or_default();
                     places.push((host.to_owned(), state.to_owned()));
                 }
+                "autostart" => drop(found.autostart.insert(rest.to_owned())),
                 "reads" => drop(found.contents.insert(rest.to_owned())),
                 _ => found.litter.push(format!("{host}: {line}")),
             }
@@ -160,6 +164,8 @@ impl<'l> Census<'l> {
             (*host).clone_into(&mut expected.get_mut(*vm).unwrap()[0].0);
         }
         assert_eq!(now.vms, *expected, "each VM is where it shall be, once");
+        let autostart = &self.before.autostart;
+        assert_eq!(&now.autostart, autostart, "VMs that start with their hosts");
         assert_eq!(&now.contents, contents, "the disks hold what they held");
         let minded = |found: &Found| -> BTreeSet<String> {
             let mut all = found.unused.clone();

@@ -178,6 +178,7 @@ impl Kind {
             }
             _ => lab.guest(host, self.vm, &["--disk", disk, "--fill", "16"]),
         }
+        lab.on(host, &["virsh", "autostart", self.vm]);
     }
 
     /// Takes its VM away where it has gone, and makes it again where it was.

@@ -152,6 +152,7 @@ fn snapshots_and_what_an_earlier_move_left_are_found() {
         to: HostName::new("two").unwrap(),
         to_uuid: "b".into(),
         was_active: false,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: Vec::new(),

@@ -147,6 +147,7 @@ fn what_an_earlier_apply_made_is_measured_so_that_its_removal_makes_room() {
         from: from.clone(),
         to: to.clone(),
         was_active: true,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: vec![copy.clone()],

@@ -1,8 +1,8 @@
 //! Which acts a move consists of, and why it is made in that way.
 
 use domicile::desired::{ColdCopy, Method};
-use domicile::model::{Bytes, DiskTarget, HostName, PowerState, RunState};
-use domicile::plan::{Action, CopyMode, MoveKind};
+use domicile::model::{Bytes, DiskTarget, HostName, MoveMark, PowerState, RunState};
+use domicile::plan::{Action, CopyMode, MoveKind, Plan, StepId, Tight};
 
 use super::fleet::{Fleet, GIB, acts, blocks, pool_name};
 
@@ -13,6 +13,29 @@ fn a_vm_that_is_where_it_shall_be_gives_an_empty_plan() {
     fleet.wants("web", "kvm1");
     let plan = fleet.plan();
     assert!(plan.is_empty(), "{plan:#?}");
+}
+
+/// A plan from a file may name any.
+#[test]
+fn a_step_that_is_not_there_is_noticed_wherever_a_plan_names_it() {
+    let mut fleet = Fleet::new(2, 64);
+    fleet.vm("kvm1", "web", 4);
+    fleet.wants("web", "kvm2");
+    let plan = fleet.plan();
+    assert_eq!(plan.missing_step(), None);
+    let none = StepId(plan.steps.len());
+    let ways: [fn(&mut Plan, StepId); 5] = [
+        |plan, none| plan.moves[0].steps.push(none),
+        |plan, none| plan.critical.push(none),
+        |plan, none| plan.bound.by = Some(Tight::Chain(none)),
+        |plan, none| plan.steps[1].after[0].step = none,
+        |plan, none| plan.steps[1].held.as_mut().unwrap().by = none,
+    ];
+    for way in ways {
+        let mut changed = plan.clone();
+        way(&mut changed, none);
+        assert_eq!(changed.missing_step(), Some(none));
+    }
 }
 
 #[test]
@@ -334,4 +357,31 @@ fn a_base_goes_with_its_last_clone_and_before_that_ones_mark() {
     }
     assert_eq!(acts.len(), base + 2, "{acts:?}");
     assert!(acts[base + 1].starts_with("remove the mark of web-"));
+}
+
+/// With the mark it does not start with its host, so the mark has to know that it did, also a second time.
+#[test]
+fn a_mark_knows_that_its_vm_starts_with_its_host() {
+    let mut fleet = Fleet::new(2, 64);
+    for (name, autostart) in [("plain", false), ("web", true)] {
+        fleet.vm("kvm1", name, 4);
+        fleet.host("kvm1").vms.get_mut(name).unwrap().autostart = autostart;
+        fleet.wants(name, "kvm2");
+    }
+    let marks = |fleet: &Fleet| -> Vec<MoveMark> {
+        let steps = fleet.plan().steps.into_iter();
+        let marks = steps.filter_map(|step| match step.action {
+            Action::Mark { mark, .. } => Some(mark),
+            _ => None,
+        });
+        marks.collect()
+    };
+    let written = marks(&fleet);
+    let known: Vec<bool> = written.iter().map(|mark| mark.autostart).collect();
+    assert_eq!(known, [false, true]);
+
+    let web = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    web.autostart = false;
+    web.detail.as_mut().unwrap().mark = Some(written[1].clone());
+    assert!(marks(&fleet).iter().any(|mark| mark.autostart));
 }

@@ -16,6 +16,7 @@ pub(super) fn mark() -> MoveMark {
         to: host_name("kvm2"),
         to_uuid: "00000000-0000-0000-0000-000000000002".into(),
         was_active: true,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: vec![volume.clone()],

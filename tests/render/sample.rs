@@ -322,6 +322,7 @@ fn mark(name: &str, from: &str, to: &str) -> Action {
         to: host(to),
         to_uuid: "22222222-2222-2222-2222-222222222222".into(),
         was_active: true,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: vec![],

@@ -204,6 +204,7 @@ fn mark() -> MoveMark {
         to: host("kvm2"),
         to_uuid: "2".into(),
         was_active: true,
+        autostart: false,
         cold: false,
         complete: false,
         source_volumes: Vec::new(),

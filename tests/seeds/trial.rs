@@ -293,8 +293,20 @@ impl Trial {
                 return self.wrong("it ran and does not run", &name);
             }
         }
-        Ok(())
+        let begun = starts_with_their_hosts(&self.fleet.observed);
+        let ended = starts_with_their_hosts(&self.hosts.observed());
+        let mut changed = begun.symmetric_difference(&ended);
+        match changed.find(|vm| !refused.contains(*vm)) {
+            Some(vm) => self.wrong("its autostart is not what it was", vm),
+            None => Ok(()),
+        }
     }
+}
+
+fn starts_with_their_hosts(of: &Observed) -> BTreeSet<VmName> {
+    let vms = of.reached().flat_map(|(_, state)| &state.vms);
+    let starting = vms.filter(|(_, vm)| vm.autostart);
+    starting.map(|(name, _)| name.clone()).collect()
 }
 
 fn placement(of: &Observed) -> Placement {
