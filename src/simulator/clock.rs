@@ -35,6 +35,15 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// A clock that shows that time.
+    pub(super) fn at(now: Millis, pace: Option<f64>) -> Self {
+        Self {
+            now: AtomicU64::new(now.0),
+            pace,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn now(&self) -> Millis {
         Millis(self.now.load(Ordering::SeqCst))
     }

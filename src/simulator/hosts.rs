@@ -88,6 +88,20 @@ impl Simulator {
         self
     }
 
+    /// Hosts of their own that are now as these are, with what is under way on them. What is done to the ones does not
+    /// happen to the others, and the invariants count from now on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let mut state = self.state().clone();
+        state.count_from_now();
+        Self {
+            clock: Clock::at(self.clock.now(), self.clock.pace),
+            timing: self.timing,
+            taken_at: self.taken_at,
+            state: Mutex::new(state),
+        }
+    }
+
     /// From now on these faults strike.
     pub fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::{DiskKey, Place};
-use super::world::World;
+use super::world::{World, never_ran};
 use crate::model::{DiskTarget, HostName, JobKind, RunState, VmName};
 use crate::observed::{Host, Vm};
 
@@ -96,7 +96,7 @@ impl Invariants {
         let mut vms: BTreeMap<String, (VmName, bool)> = BTreeMap::new();
         for (_, name, vm) in world.each_vm() {
             let known = vms.entry(vm.uuid.clone()).or_insert((name.clone(), false));
-            known.1 |= vm.power.is_active();
+            known.1 |= vm.power.is_active() && !never_ran(vm);
         }
         let truths = world.images.truths.keys();
         let disks = truths.filter_map(|key| Some((key.clone(), vms.get(&key.0)?.0.clone())));
@@ -118,6 +118,11 @@ impl Invariants {
         invariants
     }
 
+    /// The same VMs' invariants, of this state.
+    pub(super) fn starting_with(&self, world: &World) -> Self {
+        Self::new(world, self.managed.clone())
+    }
+
     /// Volumes of the managed VMs: their disks, what is below those, and what a mark says was made for them.
     fn own_volumes(&self, world: &World) -> BTreeSet<Place> {
         let mut own = BTreeSet::new();
@@ -135,7 +140,7 @@ impl Invariants {
                     .source_volumes
                     .iter()
                     .map(|volume| (&mark.from, volume));
-                let passing = mark.temporary_volumes.iter();
+                let passing = mark.temporary_volumes.iter().chain(&mark.source_bases);
                 let at_source = at_source.chain(passing.map(|volume| (&mark.from, volume)));
                 let made = mark.created_volumes.iter().chain(&mark.created_bases);
                 let made = made.map(|volume| (&mark.to, volume));

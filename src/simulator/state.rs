@@ -19,13 +19,13 @@ pub(super) type Epochs = BTreeMap<HostName, u64>;
 pub(super) type HostLocks = BTreeMap<String, KeptLock>;
 
 /// A lock, and whether somebody has claimed it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct KeptLock {
     pub(super) lock: HeldLock,
     pub(super) is_claimed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) world: World,
     pub(super) invariants: Invariants,
@@ -83,6 +83,12 @@ impl State {
             locks: HostLocks::new(),
             named: BTreeSet::new(),
         }
+    }
+
+    /// Forgets what was broken, and takes the present state for that of the start.
+    pub(super) fn count_from_now(&mut self) {
+        self.breaches.clear();
+        self.invariants = self.invariants.starting_with(&self.world);
     }
 
     pub(super) fn begin(&mut self, action: &Action, timing: &Timing) -> Result<Cost, String> {

@@ -5,7 +5,7 @@ use domicile::model::{HostName, VmName};
 use domicile::observed::Observed;
 use domicile::plan::Plan;
 use domicile::planner::plan;
-use domicile::simulator::Faults;
+use domicile::simulator::{Faults, Simulator};
 
 use crate::inputs;
 use crate::mutate::Dice;
@@ -16,16 +16,25 @@ pub(super) struct Case {
     pub(super) desired: Desired,
     pub(super) observed: Observed,
     pub(super) plan: Plan,
+    /// The hosts of that reading, with what an earlier apply has under way on them.
+    hosts: Simulator,
 }
 
 impl Case {
-    fn of(desired: Desired, observed: Observed) -> Self {
+    fn of(desired: Desired, hosts: Simulator) -> Self {
+        let observed = hosts.observed();
         let plan = plan(&desired, &observed);
         Self {
             desired,
             observed,
             plan,
+            hosts,
         }
+    }
+
+    /// Hosts on which nothing of the plan was done yet.
+    pub(super) fn start(&self) -> Simulator {
+        self.hosts.fork()
     }
 
     /// The hosts that answer.
@@ -40,8 +49,14 @@ impl Case {
 /// Those of `tests/scenarios`.
 pub(super) fn scenarios() -> Vec<impl Fn() -> Case + Sync> {
     let all = inputs::scenarios().into_iter();
-    all.map(|(desired, observed)| move || Case::of(desired.clone(), observed.clone()))
-        .collect()
+    all.map(|(desired, observed)| {
+        move || {
+            let managed = desired.vms.keys().cloned().collect();
+            let hosts = Simulator::new(observed.clone()).managing(managed);
+            Case::of(desired.clone(), hosts)
+        }
+    })
+    .collect()
 }
 
 /// That of a random fleet, every third time after an apply that went wrong.
@@ -57,8 +72,7 @@ pub(super) fn of_seed(seed: u64) -> Result<Case, String> {
             &mut Dice::new(seed),
         );
     }
-    let observed = trial.hosts.observed();
-    Ok(Case::of(trial.fleet.desired, observed))
+    Ok(Case::of(trial.fleet.desired, trial.hosts))
 }
 
 /// Limits that no host of the random fleets has by itself.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domicile::definition;
 use domicile::desired::Desired;
 use domicile::hypervisor::{Hypervisor as _, Unwatched};
 use domicile::model::{HostName, VmName};
 use domicile::observed::{Host, Observed, Reading};
 use domicile::plan::{Action, Plan};
-use domicile::simulator::Simulator;
 
 use super::cases::Case;
 use crate::mutate::Dice;
@@ -68,7 +68,8 @@ impl Played {
             match &first {
                 None => first = Some(played),
                 Some(first) if first.end != played.end => {
-                    return Err("two orders end in different states".into());
+                    let how = difference(&first.end, &played.end);
+                    return Err(format!("two orders end in different states: {how}"));
                 }
                 Some(_) => {}
             }
@@ -167,8 +168,7 @@ fn difference(one: &BTreeMap<HostName, Reading>, other: &BTreeMap<HostName, Read
 }
 
 fn in_order(case: &Case, plan: &Plan, taste: Taste, dice: &mut Dice) -> Result<Played, String> {
-    let managed = case.desired.vms.keys().cloned().collect();
-    let hosts = Simulator::new(case.observed.clone()).managing(managed);
+    let hosts = case.start();
     let mut done = vec![false; plan.steps.len()];
     let mut stopped = BTreeSet::new();
     let start = over(&case.desired, &case.observed);
@@ -205,16 +205,35 @@ fn in_order(case: &Case, plan: &Plan, taste: Taste, dice: &mut Dice) -> Result<P
             return Err(format!("{action}: too much of {limit}"));
         }
     }
-    if let Some(vm) = hosts.stopped().first() {
+    let refused = plan.refused();
+    if let Some(vm) = hosts.stopped().iter().find(|vm| !refused.contains(vm)) {
         return Err(format!("{vm} is left off"));
     }
     let end = hosts.observed();
     let silent = silent(&case.desired, &end, plan);
     Ok(Played {
-        end: end.hosts,
+        end: settled(end),
         stopped,
         silent,
     })
+}
+
+/// Without what tells only of the order: until its next start a VM shows the mark with which it was started, and that
+/// lists volumes as they were made. Nobody reads it there.
+fn settled(end: Observed) -> BTreeMap<HostName, Reading> {
+    let mut hosts = end.hosts;
+    for reading in hosts.values_mut() {
+        let Reading::Reached(host) = reading else {
+            continue;
+        };
+        let details = host.vms.values_mut().filter_map(|vm| vm.detail.as_mut());
+        for text in details.filter_map(|detail| detail.live_xml.as_mut()) {
+            if let Ok(plain) = definition::without_mark(text) {
+                *text = plain;
+            }
+        }
+    }
+    hosts
 }
 
 /// Every limit that is exceeded, and by how much.
