@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gate::Gate;
 use super::reboot::{Phase, Reboot, reboots_of};
+use super::turn;
 use crate::hypervisor::Cancel;
-use crate::model::VmName;
+use crate::model::{Millis, VmName};
 use crate::plan::{Action, Plan, Slot, Step, StepId};
 
 /// How far a step has come.
@@ -76,18 +77,22 @@ impl<'p> Board<'p> {
         }
     }
 
-    /// The step to start next, if any may start: all that it waits for is done, its slots are free, and a wish to
-    /// stop does not forbid it. Steps that are held back for another reason are passed over.
+    /// The step to start next, if any may start: all that it waits for is done, its slots are free, it is its turn,
+    /// and a wish to stop does not forbid it. Steps that are held back for another reason are passed over. How long a
+    /// step runs already is for the caller to say.
     pub(super) fn next(
         &self,
         cancel: Cancel,
         is_held_back: &dyn Fn(&Step) -> bool,
+        runs_for: &dyn Fn(StepId) -> Millis,
     ) -> Option<StepId> {
         let allowed = self.carried(cancel);
+        let coming = self.coming(runs_for);
         let may = |index: &&usize| {
             self.states[**index] == State::Waiting
                 && allowed.as_ref().is_none_or(|those| those.contains(index))
                 && self.is_ready(&self.plan.steps[**index])
+                && !coming.iter().any(|other| self.goes_first(*other, **index))
                 && !is_held_back(&self.plan.steps[**index])
         };
         let ready = || self.order.iter().filter(may);
@@ -121,6 +126,35 @@ impl<'p> Board<'p> {
                 .uses
                 .iter()
                 .all(|(slot, amount)| self.is_free(slot, *amount))
+    }
+
+    /// The transfers that will be ready in a moment.
+    fn coming(&self, runs_for: &dyn Fn(StepId) -> Millis) -> BTreeSet<usize> {
+        let running = |index: &usize| {
+            self.states[*index] == State::Running && turn::is_waited_for(runs_for(StepId(*index)))
+        };
+        turn::coming(
+            self.plan,
+            (0..self.states.len()).filter(running),
+            &self.dependents,
+            |index| self.states[index] == State::Waiting,
+            |index| self.states.get(index) == Some(&State::Done),
+        )
+    }
+
+    /// Whether one step comes before another, and could start if it were ready, but not beside that one.
+    fn goes_first(&self, one: usize, other: usize) -> bool {
+        let [first, second] = [one, other].map(|index| &self.plan.steps[index]);
+        let used = |slot: &Slot| self.used.get(slot).copied().unwrap_or(0);
+        let limit = |slot: &Slot| self.plan.slots.get(slot).copied().unwrap_or(0);
+        let excludes = |(slot, amount): &(Slot, u64)| {
+            let also = second.uses.iter().find(|(other, _)| other == slot);
+            let both = also.map(|(_, also)| amount.saturating_add(*also));
+            both.is_some_and(|both| used(slot).saturating_add(both) > limit(slot))
+        };
+        (first.start, one) < (second.start, other)
+            && first.uses.iter().any(excludes)
+            && first.uses.iter().all(|(slot, of)| self.is_free(slot, *of))
     }
 
     /// Whether so much of a slot is free. One that the plan gives no limit for is used by one step at a time, and so is

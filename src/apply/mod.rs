@@ -3,7 +3,8 @@
 //! panics on any other.
 //!
 //! One thread coordinates; each step runs on a thread of its own. A step starts when all that it waits for is done
-//! and its slots are free; among several, the one that starts first by the forecast, then the lower number.
+//! and its slots are free; among several, the one that starts first by the forecast, then the lower number. A transfer
+//! lets an earlier one go first that is being prepared (`turn`).
 //!
 //! # When a step fails
 //!
@@ -46,6 +47,7 @@ pub mod records;
 mod restore;
 mod run;
 mod tally;
+mod turn;
 pub mod undo;
 mod worker;
 

@@ -158,8 +158,11 @@ impl<'a> Coordinator<'a> {
         let locks = self.options.locks.as_ref();
         let is_held_back =
             |step: &Step| locks.is_some_and(|locks| locks.are_unsure(&step.action.hosts()));
+        let now = Millis(self.desk.hosts.now().0.saturating_sub(self.began.0));
         while self.running + jobs.len() < self.options.at_once.get() {
-            let Some(id) = self.board.next(self.wish(), &is_held_back) else {
+            let runs_for = |step| self.tally.since(step, now);
+            let next = self.board.next(self.wish(), &is_held_back, &runs_for);
+            let Some(id) = next else {
                 break;
             };
             self.board.begin(id);
@@ -170,7 +173,9 @@ impl<'a> Coordinator<'a> {
 
     /// Whether something could start if its host's lock were not in doubt. That is for a limited time.
     fn is_waiting_for_a_lock(&self) -> bool {
-        self.options.locks.is_some() && self.board.next(self.wish(), &|_| false).is_some()
+        let nothing_runs = |_| Millis::ZERO;
+        let could = || self.board.next(self.wish(), &|_| false, &nothing_runs);
+        self.options.locks.is_some() && could().is_some()
     }
 
     fn hand_out<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, job: Job)

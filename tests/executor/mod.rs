@@ -11,6 +11,7 @@ mod order;
 mod records;
 mod stopping;
 mod trades;
+mod turns;
 mod undo;
 
 use domicile::apply::{CancelHandle, Event, Happening, Options, Summary, run};
