@@ -3,6 +3,10 @@
 //!
 //! The middle of all ratios counts, so that one move which waited for a person changes nothing, and only with a few of
 //! them: two moves are no rule. Only steps that came to their end count, and only on real hosts.
+//!
+//! What moves lose to each other over a link that they share counts as slowness of each. That is right as long as as many
+//! share it the next time; forecasts know no sharing, so that to take it off here would make them too short. Where hosts
+//! have bandwidth budgets, transfers that would share a link go one after the other, and nothing is lost.
 
 use std::collections::BTreeMap;
 

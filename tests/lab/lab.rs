@@ -230,6 +230,24 @@ impl Lab {
         assert_eq!((beats.boots, beats.twice), (2, false), "{name}: {beats:?}");
     }
 
+    /// A host's URI, as the operator reaches it.
+    pub(crate) fn uri(&self, host: &str) -> &str {
+        let found = self.hosts.iter().find(|(name, _)| name == host);
+        &found.unwrap().1
+    }
+
+    /// A file of the operator's.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file of the operator's.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// Writes a manifest with the lab's hosts and this text after them.
     pub(crate) fn manifest(&self, rest: &str) -> PathBuf {
         let mut manifest = "version: 1\nhosts:\n".to_owned();

@@ -29,6 +29,7 @@ mod pull_request;
 #[path = "../definition/random.rs"]
 mod random;
 mod refusals;
+mod schedule;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod sweep;
