@@ -119,7 +119,7 @@ impl Invariants {
     }
 
     /// The same VMs' invariants, of this state.
-    pub(super) fn starting_with(&self, world: &World) -> Self {
+    pub(super) fn counted_from(&self, world: &World) -> Self {
         Self::new(world, self.managed.clone())
     }
 

@@ -88,7 +88,7 @@ impl State {
     /// Forgets what was broken, and takes the present state for that of the start.
     pub(super) fn count_from_now(&mut self) {
         self.breaches.clear();
-        self.invariants = self.invariants.starting_with(&self.world);
+        self.invariants = self.invariants.counted_from(&self.world);
     }
 
     pub(super) fn begin(&mut self, action: &Action, timing: &Timing) -> Result<Cost, String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::given::Given;
 use crate::model::{HostName, Millis, VmName};
+use crate::observed::Vm;
 use crate::plan::{Action, Move, MoveKind, Plan, Severity, Step, StepId};
 
 type Faults = Vec<(StepId, String)>;
@@ -19,6 +20,7 @@ pub(super) fn faults(plan: &Plan) -> Faults {
             .filter_map(|id| plan.steps.get(id.0))
             .collect();
         let wrong = [
+            own.is_empty().then(|| "nothing is done".to_owned()),
             foreign(told, &own),
             reboot(told, &own),
             kind(told, &own),
@@ -147,6 +149,15 @@ pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
     let wanted = given.desired.vms.iter();
     let open = wanted.filter(|(name, _)| !refused.contains(name));
     let unmet = open.filter_map(|(name, vm)| {
+        let is_marked = |(_, vm): &(_, &Vm)| {
+            let detail = vm.detail.as_ref();
+            detail.is_some_and(|detail| detail.mark.is_some() || detail.unreadable_mark.is_some())
+        };
+        let is_left = given.places(name).iter().any(is_marked);
+        if is_left && !plan.moves.iter().any(|told| told.vm == *name) {
+            let what = format!("an earlier apply has not finished {name}, and nothing finishes it");
+            return Some((StepId(0), what));
+        }
         let moves = plan.moves.iter().filter(|told| told.vm == *name);
         let last = moves.max_by_key(|told| told.steps.first().copied());
         let is_there = last.map_or_else(

@@ -15,6 +15,9 @@ pub(super) struct Room {
     pub(super) used: u64,
 }
 
+/// A pool of a host.
+pub(super) type PoolOf<'a> = (&'a HostName, &'a PoolName);
+
 /// The reading and the manifest, as far as a plan rests on them.
 pub(super) struct Given<'a> {
     pub(super) desired: &'a Desired,
@@ -22,7 +25,7 @@ pub(super) struct Given<'a> {
     /// Where each VM was found.
     places: BTreeMap<&'a VmName, Vec<(&'a HostName, &'a Vm)>>,
     /// For every pool that may be the same storage as another: the first host and pool that are it.
-    firsts: BTreeMap<(&'a HostName, &'a PoolName), (&'a HostName, &'a PoolName)>,
+    firsts: BTreeMap<PoolOf<'a>, PoolOf<'a>>,
 }
 
 impl<'a> Given<'a> {
@@ -46,12 +49,28 @@ impl<'a> Given<'a> {
         self.places.get(vm).map_or(&[], Vec::as_slice)
     }
 
+    /// The first host and pool that are the same storage as this pool.
+    pub(super) fn storage<'b>(
+        &self,
+        host: &'b HostName,
+        pool: &'b PoolName,
+    ) -> (&'b HostName, &'b PoolName)
+    where
+        'a: 'b,
+    {
+        let first = self.firsts.get(&(host, pool)).copied();
+        first.unwrap_or((host, pool))
+    }
+
+    /// Every pool that may be the same storage as another, with the first that is.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (PoolOf<'a>, PoolOf<'a>)> {
+        self.firsts.iter().map(|(pool, first)| (*pool, *first))
+    }
+
     /// The resource that the bytes of a volume come from.
     pub(super) fn pool(&self, at: &VolumeRef) -> Resource {
-        match self.firsts.get(&(&at.host, &at.pool)) {
-            Some((host, pool)) => Resource::Pool((*host).clone(), (*pool).clone()),
-            None => Resource::Pool(at.host.clone(), at.pool.clone()),
-        }
+        let (host, pool) = self.storage(&at.host, &at.pool);
+        Resource::Pool(host.clone(), pool.clone())
     }
 
     /// Whether a VM counts on a host: it runs there, or has to be started there again.
@@ -322,10 +341,7 @@ fn arrives(host: &Host, vm: &Vm) -> bool {
 }
 
 /// Pools that are one storage: declared so in the manifest, or described by libvirt in the same words.
-fn firsts<'a>(
-    desired: &'a Desired,
-    observed: &'a Observed,
-) -> BTreeMap<(&'a HostName, &'a PoolName), (&'a HostName, &'a PoolName)> {
+fn firsts<'a>(desired: &'a Desired, observed: &'a Observed) -> BTreeMap<PoolOf<'a>, PoolOf<'a>> {
     let mut by_name: BTreeMap<PoolName, (&HostName, &PoolName)> = BTreeMap::new();
     let mut by_storage: BTreeMap<&str, (&HostName, &PoolName)> = BTreeMap::new();
     let mut firsts = BTreeMap::new();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::given::{Given, ran, runs};
 use crate::model::{HostName, VmName};
+use crate::observed::Vm;
 use crate::plan::{Action, Plan, StepId, Why};
 
 /// The order of a plan's steps, as far as it does not depend on how long anything takes.
@@ -83,7 +84,12 @@ struct Whereabouts<'a> {
     vm: &'a VmName,
     defined: BTreeSet<&'a HostName>,
     running: BTreeSet<&'a HostName>,
+    /// Whether it has to run at the end.
     ran: bool,
+    /// The hosts whose definition of it carries a mark.
+    marked: BTreeSet<&'a HostName>,
+    /// Where it was before the last act that carried it.
+    left: Option<&'a HostName>,
 }
 
 /// Follows every VM through its steps: each act finds it where the act says, no start makes it run twice, and a VM that
@@ -95,19 +101,7 @@ pub(super) fn astray(
 ) -> Vec<(StepId, String)> {
     let mut faults = Vec::new();
     for (vm, steps) in &history.own {
-        let places = given.places(vm).iter();
-        let mut at = Whereabouts {
-            vm,
-            defined: places.clone().map(|(host, _)| *host).collect(),
-            running: places
-                .clone()
-                .filter(|(host, vm)| given.observed.host(host).is_some_and(|host| runs(host, vm)))
-                .map(|(host, _)| *host)
-                .collect(),
-            ran: places
-                .filter_map(|(host, vm)| Some((given.observed.host(host)?, vm)))
-                .any(|(host, vm)| ran(host, vm)),
-        };
+        let mut at = Whereabouts::of(given, vm);
         let mut last = None;
         for index in steps {
             let own = plan.steps[*index].vms.len() == 1;
@@ -127,14 +121,46 @@ pub(super) fn astray(
             let fault = at.follow(&plan.steps[*index].action);
             faults.extend(fault.map(|what| (StepId(*index), what)));
         }
-        if let Some(last) = steps.last()
-            && at.ran
-            && at.running.is_empty()
-        {
-            faults.push((StepId(*last), format!("leaves {vm} off, which ran")));
-        }
+        let last = steps.last().copied().unwrap_or_default();
+        faults.extend(at.left_over().into_iter().map(|what| (StepId(last), what)));
     }
     faults
+}
+
+/// Steps that are said to be another VM's than that to which they are done.
+pub(super) fn strangers(plan: &Plan) -> Vec<(StepId, String)> {
+    let steps = plan.steps.iter().enumerate();
+    let strange = steps.filter_map(|(index, step)| {
+        let vm = vm_of(&step.action).filter(|vm| !step.vms.contains(vm))?;
+        Some((
+            StepId(index),
+            format!("is done to {vm}, whose step it is not"),
+        ))
+    });
+    strange.collect()
+}
+
+/// The VM to which an act is done, or for which it makes a volume.
+fn vm_of(action: &Action) -> Option<&VmName> {
+    match action {
+        Action::Mark { vm, .. }
+        | Action::Unmark { vm, .. }
+        | Action::ShutDown { vm, .. }
+        | Action::Start { vm, .. }
+        | Action::Redefine { vm, .. }
+        | Action::BlockCopy { vm, .. }
+        | Action::Resume { vm, .. }
+        | Action::Destroy { vm, .. }
+        | Action::Undefine { vm, .. }
+        | Action::MigrateLive { vm, .. }
+        | Action::MigratePaused { vm, .. }
+        | Action::AwaitMigration { vm, .. }
+        | Action::Define { vm, .. } => Some(vm),
+        Action::CreateVolume { spec }
+        | Action::CopyVolume { spec, .. }
+        | Action::CompactVolume { spec, .. } => Some(&spec.owner.vm),
+        Action::VerifyVolume { .. } | Action::DeleteVolume { .. } => None,
+    }
 }
 
 /// Whether an act is about a volume that several VMs stand on: one of a single clone looks like its own.
@@ -145,48 +171,144 @@ fn is_of_base(action: &Action) -> bool {
     )
 }
 
+/// The host where an act finds its VM, and what it is called there.
+fn is_done_on(action: &Action) -> Option<(&HostName, &'static str)> {
+    Some(match action {
+        Action::Mark { host, .. } | Action::Unmark { host, .. } => (host, "marked"),
+        Action::ShutDown { host, .. } => (host, "shut down"),
+        Action::Start { host, .. } => (host, "started"),
+        Action::Redefine { host, .. } => (host, "redefined"),
+        Action::BlockCopy { host, .. } => (host, "copied"),
+        Action::Resume { host, .. } => (host, "resumed"),
+        Action::Destroy { host, .. } => (host, "ended"),
+        Action::Undefine { host, .. } => (host, "undefined"),
+        Action::MigrateLive { from, .. }
+        | Action::MigratePaused { from, .. }
+        | Action::AwaitMigration { from, .. }
+        | Action::Define { from, .. } => (from, "moved"),
+        Action::CreateVolume { .. }
+        | Action::CopyVolume { .. }
+        | Action::CompactVolume { .. }
+        | Action::VerifyVolume { .. }
+        | Action::DeleteVolume { .. } => return None,
+    })
+}
+
 impl<'a> Whereabouts<'a> {
+    /// As it was read.
+    fn of(given: &Given<'a>, vm: &'a VmName) -> Self {
+        let places = given.places(vm).iter().copied();
+        let mark = |vm: &'a Vm| vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+        let read = places
+            .clone()
+            .filter_map(|(host, vm)| Some((host, given.observed.host(host)?, vm)));
+        let running = read.clone().filter(|(_, host, vm)| runs(host, vm));
+        // No move within a host shuts a VM down.
+        let had_run = |vm: &'a Vm| {
+            mark(vm).is_some_and(|mark| mark.was_active && mark.from_uuid != mark.to_uuid)
+        };
+        Self {
+            vm,
+            defined: places.clone().map(|(host, _)| host).collect(),
+            running: running.map(|(host, ..)| host).collect(),
+            ran: { read }.any(|(_, host, vm)| ran(host, vm) || had_run(vm)),
+            marked: places
+                .filter(|(_, vm)| mark(vm).is_some())
+                .map(|(host, _)| host)
+                .collect(),
+            left: None,
+        }
+    }
+
+    /// What is not as it has to be at the end.
+    fn left_over(&self) -> Vec<String> {
+        let vm = self.vm;
+        let names = |hosts: &BTreeSet<&HostName>| {
+            let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+            names.join(" and ")
+        };
+        let mut left = Vec::new();
+        if self.ran && self.running.is_empty() {
+            left.push(format!("leaves {vm} off, which ran"));
+        }
+        if self.defined.len() > 1 {
+            left.push(format!("leaves {vm} defined on {}", names(&self.defined)));
+        }
+        if !self.marked.is_empty() {
+            left.push(format!(
+                "leaves the mark of {vm} on {}",
+                names(&self.marked)
+            ));
+        }
+        left
+    }
+
+    /// The VM is on another host from now on.
+    fn carried(&mut self, from: &'a HostName, to: &'a HostName) {
+        self.defined.remove(from);
+        self.defined.insert(to);
+        if self.marked.remove(from) {
+            self.marked.insert(to);
+        }
+        self.left = Some(from);
+    }
+
+    /// Why the VM may not be started on a host.
+    fn not_startable(&self, host: &HostName, asked: &[HostName]) -> Option<String> {
+        let vm = self.vm;
+        if let Some(other) = self.running.first() {
+            return Some(format!(
+                "{vm} is started on {host} while it runs on {other}"
+            ));
+        }
+        let mut places = self.defined.iter().chain(&self.left);
+        let unasked = places.find(|place| **place != host && !asked.contains(place))?;
+        Some(format!(
+            "{vm} is started on {host}, and {unasked} is not asked whether it runs there"
+        ))
+    }
+
     fn follow(&mut self, action: &'a Action) -> Option<String> {
         let vm = self.vm;
-        let (host, what) = match action {
-            Action::Mark { host, .. } | Action::Unmark { host, .. } => (host, "marked"),
-            Action::ShutDown { host, .. } => (host, "shut down"),
-            Action::Start { host, .. } => (host, "started"),
-            Action::Redefine { host, .. } => (host, "redefined"),
-            Action::BlockCopy { host, .. } => (host, "copied"),
-            Action::Resume { host, .. } => (host, "resumed"),
-            Action::Destroy { host, .. } => (host, "ended"),
-            Action::Undefine { host, .. } => (host, "undefined"),
-            Action::MigrateLive { from, .. }
-            | Action::MigratePaused { from, .. }
-            | Action::AwaitMigration { from, .. }
-            | Action::Define { from, .. } => (from, "moved"),
-            Action::CreateVolume { .. }
-            | Action::CopyVolume { .. }
-            | Action::CompactVolume { .. }
-            | Action::VerifyVolume { .. }
-            | Action::DeleteVolume { .. } => return None,
-        };
-        if !self.defined.contains(host) {
+        if let Some((host, what)) = is_done_on(action)
+            && !self.defined.contains(host)
+        {
             return Some(format!("{vm} is {what} on {host}, where it is not"));
         }
         match action {
             Action::ShutDown { host, .. } | Action::Destroy { host, .. } => {
                 self.running.remove(host);
             }
-            Action::Start { host, .. } => {
-                if let Some(other) = self.running.iter().find(|other| **other != host) {
+            Action::Start {
+                host,
+                not_active_on,
+                ..
+            } => {
+                let why = self.not_startable(host, not_active_on);
+                self.running.insert(host);
+                return why;
+            }
+            Action::Mark { host, .. } => {
+                self.marked.insert(host);
+            }
+            Action::Unmark { host, .. } => {
+                self.marked.remove(host);
+            }
+            Action::Define { from, to, .. } => {
+                self.defined.insert(to);
+                if self.marked.contains(from) {
+                    self.marked.insert(to);
+                }
+                self.left = Some(from);
+            }
+            Action::Undefine { host, kept_by, .. } => {
+                if !self.defined.contains(kept_by) {
                     return Some(format!(
-                        "{vm} is started on {host} while it runs on {other}"
+                        "{vm} is undefined on {host}, and {kept_by} does not have it"
                     ));
                 }
-                self.running.insert(host);
-            }
-            Action::Define { to, .. } => {
-                self.defined.insert(to);
-            }
-            Action::Undefine { host, .. } => {
                 self.defined.remove(host);
+                self.marked.remove(host);
             }
             Action::MigrateLive { from, to, .. } | Action::AwaitMigration { from, to, .. } => {
                 if !self.running.contains(from) && matches!(action, Action::MigrateLive { .. }) {
@@ -194,14 +316,10 @@ impl<'a> Whereabouts<'a> {
                         "{vm} is migrated live from {from}, where it does not run"
                     ));
                 }
-                self.defined.remove(from);
-                self.defined.insert(to);
+                self.carried(from, to);
                 self.running = BTreeSet::from([to]);
             }
-            Action::MigratePaused { from, to, .. } => {
-                self.defined.remove(from);
-                self.defined.insert(to);
-            }
+            Action::MigratePaused { from, to, .. } => self.carried(from, to),
             _ => {}
         }
         None

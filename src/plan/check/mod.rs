@@ -4,8 +4,10 @@
 //! Checked are: every step waits only for earlier ones; what steps say that they take, give back and use is what they do
 //! by their meaning; at each instant of the forecast every resource and every slot holds, and every resource also in
 //! each order that the waits allow; for each VM the acts come in an order that never has it on two hosts, never on none,
-//! and never without a complete copy of each disk; a volume goes only after its replacement is complete;
-//! what is told of each move, such as live, a reboot or a downtime, is what its steps do; and every VM ends on the host where
+//! and never without a complete copy of each disk; every volume is made where, in which size and format and on what it
+//! has to be, and a definition names only disks that hold what its VM had; a volume goes only where a mark says that
+//! it is ours, after its replacement is complete, once every host that sees it is asked; every disk ends in the pool where it
+//! is wanted, and nothing is left that only a mark tells of; what is told of each move, such as live, a reboot or a downtime, is what its steps do; and every VM ends on the host where
 //! it is wanted, or its refusal is told.
 
 mod claims;
@@ -14,6 +16,7 @@ mod history;
 mod ledger;
 mod room;
 mod safety;
+mod volumes;
 
 use crate::desired::Desired;
 use crate::observed::Observed;
@@ -42,7 +45,9 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
         faults.extend(ledger::faults(&given, plan, &history));
         faults.extend(room::faults(&given, plan));
         faults.extend(history::astray(&given, plan, &history));
+        faults.extend(history::strangers(plan));
         faults.extend(safety::faults(plan, &history));
+        faults.extend(volumes::faults(&given, plan, &history));
         faults.extend(claims::faults(plan));
         faults.extend(claims::unmet(&given, plan));
     }
