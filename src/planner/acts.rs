@@ -13,14 +13,14 @@ use crate::plan::{
 };
 use crate::rules;
 
-/// The acts of one move in their order, each with the bytes that a copy of one volume carries. Of the stale bases those
-/// go in it that no move of the plan brings again.
+/// The acts of one move in their order, each with the bytes that a copy of one volume carries. Of the bases that an
+/// earlier apply left those go in it that are not `kept`: a move of the plan brings them again, or others name them too.
 pub(super) fn actions(
     intent: &Intent<'_>,
     stale: &BTreeSet<Stored>,
-    brought_again: &BTreeSet<Stored>,
+    kept: &BTreeSet<Stored>,
 ) -> Vec<(Action, Bytes)> {
-    let mut actions = left_to_do(intent, brought_again);
+    let mut actions = left_to_do(intent, kept);
     if intent.transfer == Transfer::Nothing {
         return actions;
     }
@@ -91,8 +91,19 @@ pub(super) fn actions(
     actions
 }
 
+/// Bases that an earlier apply of this move left where nothing may stand on them any more: half-written ones, and those
+/// that go with their last clone, with what replaces them.
+pub(super) fn left_bases<'i>(
+    intent: &'i Intent<'_>,
+) -> impl Iterator<Item = (&'i VolumeRef, Option<&'i VolumeRef>)> {
+    let asked = intent.settings.remove_unused_bases;
+    let unused = intent.unused_bases.iter().filter(move |_| asked);
+    let stale = intent.stale_bases.iter().map(|base| (base, None));
+    stale.chain(unused.map(|(from, to)| (from, Some(to))))
+}
+
 /// What an earlier apply left to be done, before all else.
-fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<Stored>) -> Vec<(Action, Bytes)> {
+fn left_to_do(intent: &Intent<'_>, kept: &BTreeSet<Stored>) -> Vec<(Action, Bytes)> {
     let prelude = intent
         .prelude
         .iter()
@@ -100,18 +111,10 @@ fn left_to_do(intent: &Intent<'_>, brought_again: &BTreeSet<Stored>) -> Vec<(Act
     let mut actions: Vec<(Action, Bytes)> = prelude.collect();
     // While the mark still names them: without it nobody would know that they may be half-written.
     let before_unmark = actions.len().saturating_sub(1);
-    let litter = intent
-        .stale_bases
-        .iter()
-        .filter(|base| !brought_again.contains(&room::stored(&intent.way, base)));
-    let litter = litter.map(|base| delete(intent, base, None, true));
-    let asked = intent.settings.remove_unused_bases;
-    let unused = intent.unused_bases.iter().filter(|(from, _)| {
-        // A clone that comes stands on the base as well; until it does, no host would know.
-        asked && !brought_again.contains(&room::stored(&intent.way, from))
-    });
-    let unused = unused.map(|(from, to)| delete(intent, from, Some(to.clone()), true));
-    let gone: Vec<_> = litter.chain(unused).map(|act| (act, Bytes::ZERO)).collect();
+    let gone = left_bases(intent)
+        .filter(|(base, _)| !kept.contains(&room::stored(&intent.way, base)))
+        .map(|(base, copy)| delete(intent, base, copy.cloned(), true));
+    let gone: Vec<_> = gone.map(|act| (act, Bytes::ZERO)).collect();
     actions.splice(before_unmark..before_unmark, gone);
     actions
 }

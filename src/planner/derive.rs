@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::acts::{actions, bases, delete, owner};
+use super::acts::{actions, bases, delete, left_bases, owner};
 use super::estimate::forecast;
 use super::intent::Intent;
 use super::limits::{uses, with_rate};
@@ -42,6 +42,9 @@ pub(super) struct Derived {
     chain_of: BTreeMap<VmName, usize>,
 }
 
+/// A base, what replaces it, and the moves that name it.
+type Named<'i, 'a> = (&'i VolumeRef, Option<&'i VolumeRef>, Vec<&'i Intent<'a>>);
+
 /// The steps of all moves.
 pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
     let stale = intents.iter().flat_map(|intent| {
@@ -56,12 +59,50 @@ pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
         let bases = thin(intent).map(|(_, base_to)| base_to);
         bases.map(|base| room::stored(&intent.way, base))
     });
-    let brought: BTreeSet<Stored> = bases.collect();
+    let mut kept: BTreeSet<Stored> = bases.collect();
+    let several = named_by_several(intents, &kept);
+    kept.extend(several.keys().cloned());
     for intent in intents {
-        derived.add(intent, &brought);
+        derived.add(intent, &kept);
     }
-    derived.add_unused_bases(intents);
+    derived.add_unused_bases(intents, several);
     derived
+}
+
+/// Bases that an earlier apply left and that more than one move names: none of them can tell when the others have gone
+/// from it.
+fn named_by_several<'i, 'a>(
+    intents: &'i [Intent<'a>],
+    brought: &BTreeSet<Stored>,
+) -> BTreeMap<Stored, Named<'i, 'a>> {
+    let mut named: BTreeMap<Stored, Named<'i, 'a>> = BTreeMap::new();
+    for intent in intents {
+        for (base, copy) in left_bases(intent) {
+            let all = named.entry(room::stored(&intent.way, base));
+            all.or_insert((base, copy, Vec::new())).2.push(intent);
+        }
+    }
+    named.retain(|place, _| !brought.contains(place));
+    if named.is_empty() {
+        return named;
+    }
+    for intent in intents.iter().filter(|intent| asks(intent)) {
+        for (base, _) in thin(intent) {
+            if let Some((.., all)) = named.get_mut(&room::stored(&intent.way, base)) {
+                all.push(intent);
+            }
+        }
+    }
+    for (.., all) in named.values_mut() {
+        all.dedup_by_key(|intent| intent.name);
+    }
+    named.retain(|_, (.., all)| all.len() > 1);
+    named
+}
+
+/// Whether bases that a move leaves without a clone go.
+fn asks(intent: &Intent<'_>) -> bool {
+    intent.settings.remove_unused_bases
 }
 
 impl Derived {
@@ -195,9 +236,7 @@ impl Derived {
                 ..
             })
         );
-        let mut before = self.chains.iter().rev();
-        let half = before.find(|chain| chain.vm.as_ref() == Some(intent.name));
-        let last = half.and_then(|half| half.steps.last()).copied();
+        let last = self.steps_of(intent.name).last().copied();
         if let (true, Some(first), Some(last)) = (is_second, chain.first(), last) {
             self.steps[first.0].after.push(Dependency {
                 step: StepId(last),
@@ -251,57 +290,37 @@ impl Derived {
         }
     }
 
-    /// Bases that may have lost their last user, where the manifest says that they go.
-    fn add_unused_bases(&mut self, intents: &[Intent<'_>]) {
-        let asks = |intent: &Intent<'_>| intent.settings.remove_unused_bases;
-        if !intents.iter().any(asks) {
-            return;
+    /// Bases that may have lost their last user, where the manifest says that they go; and those that several moves of
+    /// an earlier apply left.
+    fn add_unused_bases<'i, 'a>(
+        &mut self,
+        intents: &'i [Intent<'a>],
+        several: BTreeMap<Stored, Named<'i, 'a>>,
+    ) {
+        let mut going = several;
+        if intents.iter().any(asks) {
+            unused_bases(intents, &mut going);
         }
-        let mut clones_of: BTreeMap<&VolumeRef, Vec<&Intent<'_>>> = BTreeMap::new();
-        // Where clones come to stand on a base, whichever host sees it.
-        let mut awaited: BTreeSet<Stored> = BTreeSet::new();
-        for (intent, (from, to)) in intents
-            .iter()
-            .flat_map(|one| thin(one).map(move |pair| (one, pair)))
-        {
-            let clones = clones_of.entry(from).or_default();
-            if clones.last().is_none_or(|last| last.name != intent.name) {
-                clones.push(intent);
-            }
-            awaited.insert(room::stored(&intent.way, to));
-        }
-        let mut done: BTreeSet<&VolumeRef> = BTreeSet::new();
-        for intent in intents.iter().filter(|intent| asks(intent)) {
-            for (base_from, base_to) in thin(intent) {
-                // A clone that comes stands on the base as well; until it does, no host would know.
-                let place = room::stored(&intent.way, base_from);
-                let stays = intent.way.is_base_in_place(base_from, base_to);
-                if stays || done.contains(base_from) || awaited.contains(&place) {
-                    continue;
-                }
-                done.insert(base_from);
-                let clones = clones_of.get(base_from).map_or(&[][..], Vec::as_slice);
-                let after = self.ends_of(clones);
-                let action = delete(intent, base_from, Some(base_to.clone()), true);
-                let id = self.push(intent, action, Bytes::ZERO, after);
-                self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
-                self.keep_mark_until(id, clones);
-                self.chains.push(Chain {
-                    steps: vec![id.0],
-                    vm: None,
-                    rank: Rank::Fresh,
-                });
-            }
+        for (base, copy, clones) in going.into_values() {
+            let after = self.ends_of(&clones);
+            let action = delete(clones[0], base, copy.cloned(), true);
+            let id = self.push(clones[0], action, Bytes::ZERO, after);
+            self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
+            self.keep_mark_until(id, &clones);
+            self.chains.push(Chain {
+                steps: vec![id.0],
+                vm: None,
+                rank: Rank::Fresh,
+            });
         }
     }
 
     /// One of the clones keeps its mark until their base is gone: without a mark that names it, nobody would know of it
     /// any more. None does whose end gives room to others, since one of the other clones may wait for that.
     fn keep_mark_until(&mut self, base_is_gone: StepId, clones: &[&Intent<'_>]) {
-        let asks = |clone: &&&Intent<'_>| clone.settings.remove_unused_bases;
         let mut ends = clones
             .iter()
-            .filter(asks)
+            .filter(|clone| asks(clone))
             .filter_map(|clone| self.steps_of(clone.name).last().copied());
         if let Some(unmark) = ends.find(|last| self.steps[*last].frees.is_empty()) {
             self.steps[unmark].after.push(Dependency {
@@ -363,6 +382,42 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
 }
 
 /// The bases of a move's linked clones: where each is, and where it will be.
+/// Bases that clones go from and none comes to.
+fn unused_bases<'i, 'a>(intents: &'i [Intent<'a>], going: &mut BTreeMap<Stored, Named<'i, 'a>>) {
+    let mut clones_of: BTreeMap<Stored, Vec<&Intent<'a>>> = BTreeMap::new();
+    // Where clones come to stand on a base, whichever host sees it.
+    let mut awaited: BTreeSet<Stored> = BTreeSet::new();
+    for (intent, (from, to)) in intents
+        .iter()
+        .flat_map(|one| thin(one).map(move |pair| (one, pair)))
+    {
+        let clones = clones_of
+            .entry(room::stored(&intent.way, from))
+            .or_default();
+        if clones.last().is_none_or(|last| last.name != intent.name) {
+            clones.push(intent);
+        }
+        awaited.insert(room::stored(&intent.way, to));
+    }
+    for intent in intents.iter().filter(|intent| asks(intent)) {
+        for (from, to) in thin(intent) {
+            // A clone that comes stands on the base as well; until it does, no host would know.
+            let place = room::stored(&intent.way, from);
+            let stays = intent.way.is_base_in_place(from, to);
+            if stays || awaited.contains(&place) {
+                continue;
+            }
+            let Some(clones) = clones_of.remove(&place) else {
+                continue;
+            };
+            let named = going.entry(place).or_insert((from, Some(to), Vec::new()));
+            named.2.extend(clones);
+            named.2.sort_by_key(|clone| clone.name);
+            named.2.dedup_by_key(|clone| clone.name);
+        }
+    }
+}
+
 fn thin<'i>(intent: &'i Intent<'_>) -> impl Iterator<Item = (&'i VolumeRef, &'i VolumeRef)> {
     intent.disks.iter().filter_map(bases)
 }
