@@ -146,6 +146,10 @@ pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
         return Vec::new();
     }
     let refused = plan.refused();
+    let mut moves: BTreeMap<&VmName, Vec<&Move>> = BTreeMap::new();
+    for told in &plan.moves {
+        moves.entry(&told.vm).or_default().push(told);
+    }
     let wanted = given.desired.vms.iter();
     let open = wanted.filter(|(name, _)| !refused.contains(name));
     let unmet = open.filter_map(|(name, vm)| {
@@ -154,12 +158,12 @@ pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
             detail.is_some_and(|detail| detail.mark.is_some() || detail.unreadable_mark.is_some())
         };
         let is_left = given.places(name).iter().any(is_marked);
-        if is_left && !plan.moves.iter().any(|told| told.vm == *name) {
+        if is_left && !moves.contains_key(name) {
             let what = format!("an earlier apply has not finished {name}, and nothing finishes it");
             return Some((StepId(0), what));
         }
-        let moves = plan.moves.iter().filter(|told| told.vm == *name);
-        let last = moves.max_by_key(|told| told.steps.first().copied());
+        let own = moves.get(name).into_iter().flatten();
+        let last = own.max_by_key(|told| told.steps.first().copied());
         let is_there = last.map_or_else(
             || {
                 let host = given.observed.host(&vm.host);

@@ -328,6 +328,15 @@ pub(super) fn ran(host: &Host, vm: &Vm) -> bool {
     runs(host, vm) && !(was_off && vm.power.state == RunState::Paused)
 }
 
+/// Whether a migration that went wrong has left it paused at its source, where only we let it go on.
+pub(super) fn is_stalled(host: &Host, vm: &Vm) -> bool {
+    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+    let by_migration = matches!(vm.power.reason.as_str(), "migration" | "starting up");
+    vm.power.state == RunState::Paused
+        && by_migration
+        && mark.is_some_and(|mark| mark.from_uuid == host.uuid && !mark.cold)
+}
+
 /// Whether an earlier apply shut it down there and may have to start it there again.
 fn returns(host: &Host, vm: &Vm) -> bool {
     let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::given::{Given, ran, runs};
+use super::given::{Given, is_stalled, ran, runs};
 use crate::model::{HostName, VmName};
 use crate::observed::Vm;
 use crate::plan::{Action, Plan, StepId, Why};
@@ -90,6 +90,8 @@ struct Whereabouts<'a> {
     marked: BTreeSet<&'a HostName>,
     /// Where it was before the last act that carried it.
     left: Option<&'a HostName>,
+    /// The host where a migration that went wrong has left it paused.
+    stalled: Option<&'a HostName>,
 }
 
 /// Follows every VM through its steps: each act finds it where the act says, no start makes it run twice, and a VM that
@@ -211,7 +213,10 @@ impl<'a> Whereabouts<'a> {
             vm,
             defined: places.clone().map(|(host, _)| host).collect(),
             running: running.map(|(host, ..)| host).collect(),
-            ran: { read }.any(|(_, host, vm)| ran(host, vm) || had_run(vm)),
+            ran: { read.clone() }.any(|(_, host, vm)| ran(host, vm) || had_run(vm)),
+            stalled: { read }
+                .find(|(_, host, vm)| is_stalled(host, vm))
+                .map(|(host, ..)| host),
             marked: places
                 .filter(|(_, vm)| mark(vm).is_some())
                 .map(|(host, _)| host)
@@ -231,6 +236,9 @@ impl<'a> Whereabouts<'a> {
         if self.ran && self.running.is_empty() {
             left.push(format!("leaves {vm} off, which ran"));
         }
+        if self.stalled.is_some_and(|host| self.running.contains(host)) {
+            left.push(format!("leaves {vm} paused, which a migration has stopped"));
+        }
         if self.defined.len() > 1 {
             left.push(format!("leaves {vm} defined on {}", names(&self.defined)));
         }
@@ -249,6 +257,9 @@ impl<'a> Whereabouts<'a> {
         self.defined.insert(to);
         if self.marked.remove(from) {
             self.marked.insert(to);
+        }
+        if self.stalled == Some(from) {
+            self.stalled = Some(to);
         }
         self.left = Some(from);
     }
@@ -286,8 +297,10 @@ impl<'a> Whereabouts<'a> {
             } => {
                 let why = self.not_startable(host, not_active_on);
                 self.running.insert(host);
+                self.stalled = None;
                 return why;
             }
+            Action::Resume { .. } => self.stalled = None,
             Action::Mark { host, .. } => {
                 self.marked.insert(host);
             }
@@ -318,6 +331,9 @@ impl<'a> Whereabouts<'a> {
                 }
                 self.carried(from, to);
                 self.running = BTreeSet::from([to]);
+                if matches!(action, Action::AwaitMigration { .. }) {
+                    self.stalled = None;
+                }
             }
             Action::MigratePaused { from, to, .. } => self.carried(from, to),
             _ => {}

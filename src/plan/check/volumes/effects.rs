@@ -441,6 +441,7 @@ impl<'a> Replay<'a> {
         }
         self.access(place, &at.to_string(), Access::Writes);
         self.images.remove(place);
+        self.ended.insert(place, self.now);
     }
 
     fn check_replacement(&mut self, at: &'a VolumeRef, copy: &'a VolumeRef) {

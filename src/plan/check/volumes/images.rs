@@ -127,9 +127,14 @@ impl<'a> Images<'a> {
         host: &'a HostName,
         disk: &'a Disk,
     ) {
-        if let Some(image) = self.get(storage, place, host)
-            && (image.below.is_some() || disk.backing.is_empty())
+        let is_told = self
+            .get(storage, place, host)
+            .is_some_and(|image| image.below.is_some() || disk.backing.is_empty());
+        if let Some(Some(image)) = self.at.get_mut(&place)
+            && is_told
         {
+            // Its VM knows better than a pool, which may not have been refreshed since the disk grew.
+            image.capacity = disk.capacity.or(image.capacity);
             return;
         }
         for layer in disk.backing.iter().rev() {
@@ -157,7 +162,7 @@ impl<'a> Images<'a> {
                 .as_ref()
                 .and_then(|image| image.format)
                 .or(Some(&disk.format)),
-            capacity: known.and_then(|image| image.capacity).or(disk.capacity),
+            capacity: disk.capacity.or(known.and_then(|image| image.capacity)),
             is_made: false,
         };
         self.at.insert(place, Some(image));

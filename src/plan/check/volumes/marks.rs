@@ -3,7 +3,7 @@
 use super::Replay;
 use super::disks::Instance;
 use super::storage::Place;
-use crate::model::{HostName, MoveMark, PoolName, VolumeName, VolumeRef};
+use crate::model::{DiskTarget, HostName, MoveMark, PoolName, VolumeName, VolumeRef};
 use crate::plan::Seen;
 
 type Named = (PoolName, VolumeName);
@@ -82,9 +82,8 @@ impl<'a> Replay<'a> {
         } else if !fits(&mark.to, &mark.to_uuid) {
             self.fault(format!("the mark of {vm} tells of two destinations"));
         }
-        let mut moves = self.plan.moves.iter();
-        let told = moves.find(|told| told.vm == *vm && told.steps.contains(&self.now));
-        if told.is_some_and(|told| told.to != mark.to) {
+        let to = self.told.get(&(vm, self.now)).copied();
+        if to.is_some_and(|to| *to != mark.to) {
             self.fault(format!("the mark of {vm} tells of another destination"));
         }
         if mark.source_volumes.len() != mark.created_volumes.len() {
@@ -92,6 +91,7 @@ impl<'a> Replay<'a> {
                 "the mark of {vm} does not name a copy of each volume"
             ));
         }
+        self.check_copies(instance);
         let runs = self.running.contains(&instance);
         if seen.is_some_and(|seen| seen.active != runs) {
             let word = if runs { "off" } else { "running" };
@@ -99,19 +99,30 @@ impl<'a> Replay<'a> {
                 "rests on {vm} being {word}, which it is not by then"
             ));
         }
-        let disks = self.definitions.get(&instance).into_iter().flatten();
-        let other = |(target, disk): &(_, &super::disks::DiskAt<'a>)| {
-            let seen = seen.and_then(|seen| seen.disks.get(*target)).cloned();
-            let path = seen.flatten().filter(|path| path.starts_with('/'));
-            !disk.is_read_only
-                && disk.path.is_some()
-                && path.is_some_and(|path| disk.path != Some(&path))
+        self.check_seen_disks(instance, seen);
+        self.marks.entry(vm).or_default().push(mark);
+    }
+
+    /// Of a definition that steps before have made it is known which disks will be seen; of one that was read the hosts
+    /// will say it.
+    fn check_seen_disks(&mut self, instance: Instance<'a>, seen: Option<&'a Seen>) {
+        let (vm, host) = instance;
+        let read = self.given.places(vm).iter().find(|(at, _)| *at == host);
+        let read = read.and_then(|(_, vm)| vm.detail.as_deref());
+        let is_read = |target: &DiskTarget, path: &str| {
+            let mut disks = read.into_iter().flat_map(|detail| &detail.disks);
+            disks.any(|disk| disk.target == *target && disk.path.as_deref() == Some(path))
         };
-        let other = disks.map(|(target, disk)| (*target, disk)).find(other);
-        if let Some((target, _)) = other {
+        let disks = self.definitions.get(&instance).into_iter().flatten();
+        let other = disks.filter_map(|(target, disk)| {
+            let path = disk.path.filter(|path| !is_read(target, path))?;
+            let seen = seen?.disks.get(*target)?.as_deref()?;
+            let is_other = !disk.is_read_only && seen.starts_with('/') && seen != path;
+            is_other.then_some(*target)
+        });
+        if let Some(target) = { other }.next() {
             self.fault(format!("rests on another disk {target} than {vm} has"));
         }
-        self.marks.entry(vm).or_default().push(mark);
     }
 
     /// When a VM loses its mark, nothing of its move may be left that only the mark tells of: neither the originals of
@@ -146,6 +157,25 @@ impl<'a> Replay<'a> {
                         "{vm} on {host} loses its mark before {from}:{pool}/{name} is gone"
                     ));
                 }
+            }
+        }
+    }
+
+    /// A copy of its disks that nobody waits for has been ended, by the removal of what it writes to.
+    fn check_copies(&mut self, (vm, host): Instance<'a>) {
+        let reading = self.given.observed.host(host);
+        let detail = reading.and_then(|host| host.vms.get(vm)?.detail.as_deref());
+        let copied = detail.into_iter().flat_map(|detail| &detail.disks);
+        let copied: Vec<_> = copied
+            .filter_map(|disk| Some((&disk.target, disk.copied_to.as_deref()?)))
+            .collect();
+        for (target, path) in copied {
+            let place = self.storage.of_path(host, path);
+            let ended = place.and_then(|place| self.ended.get(&place));
+            if ended.is_none_or(|step| !self.history.is_before(*step, self.now)) {
+                self.fault(format!(
+                    "marks {vm} on {host} while its disk {target} is copied to {path}"
+                ));
             }
         }
     }

@@ -43,6 +43,8 @@ pub(super) fn faults(given: &Given<'_>, plan: &Plan, history: &History<'_>) -> F
 struct Replay<'a> {
     given: &'a Given<'a>,
     plan: &'a Plan,
+    /// The destination that is told of the move to which a VM's step belongs.
+    told: BTreeMap<(&'a VmName, StepId), &'a HostName>,
     history: &'a History<'a>,
     storage: &'a Storage<'a>,
     images: Images<'a>,
@@ -52,6 +54,8 @@ struct Replay<'a> {
     truth: BTreeMap<(&'a VmName, &'a DiskTarget), Contents>,
     users: Users<'a>,
     marks: BTreeMap<&'a VmName, Vec<&'a MoveMark>>,
+    /// The steps that removed volumes.
+    ended: BTreeMap<Place<'a>, StepId>,
     races: Races<'a>,
     now: StepId,
     faults: Faults,
@@ -65,9 +69,13 @@ impl<'a> Replay<'a> {
         history: &'a History<'a>,
     ) -> Self {
         let vms: BTreeSet<&VmName> = plan.steps.iter().flat_map(|step| &step.vms).collect();
+        let moves = plan.moves.iter();
+        let told =
+            moves.flat_map(|told| told.steps.iter().map(move |id| ((&told.vm, *id), &told.to)));
         let mut replay = Self {
             given,
             plan,
+            told: told.collect(),
             history,
             storage,
             images: Images::new(),
@@ -76,6 +84,7 @@ impl<'a> Replay<'a> {
             truth: BTreeMap::new(),
             users: Users::of(BTreeSet::new()),
             marks: BTreeMap::new(),
+            ended: BTreeMap::new(),
             races: Races::new(history),
             now: StepId(0),
             faults: Faults::new(),
