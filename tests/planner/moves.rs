@@ -1,10 +1,11 @@
 //! Which acts a move consists of, and why it is made in that way.
 
 use domicile::desired::{ColdCopy, Method};
-use domicile::model::{Bytes, DiskTarget, HostName, MoveMark, PowerState, RunState};
+use domicile::model::{Bytes, DiskTarget, HostName, MoveMark, PowerState, RunState, VolumeName};
 use domicile::plan::{Action, CopyMode, MoveKind, Plan, StepId, Tight};
 
 use super::fleet::{Fleet, GIB, acts, blocks, pool_name};
+use super::recovery::{mark, power};
 
 #[test]
 fn a_vm_that_is_where_it_shall_be_gives_an_empty_plan() {
@@ -357,6 +358,53 @@ fn a_base_goes_with_its_last_clone_and_before_that_ones_mark() {
     }
     assert_eq!(acts.len(), base + 2, "{acts:?}");
     assert!(acts[base + 1].starts_with("remove the mark of web-"));
+}
+
+/// Of two moves that were left, neither knows whether the other has gone from the base.
+#[test]
+fn a_base_that_two_interrupted_moves_name_goes_once_after_both_and_before_one_of_their_marks() {
+    let mut fleet = Fleet::new(2, 64);
+    let golden = VolumeName::new("golden.qcow2").unwrap();
+    for vm in ["web-1", "web-2"] {
+        let mut left = mark();
+        let volume = VolumeName::new(format!("{vm}.qcow2")).unwrap();
+        left.source_volumes = vec![(pool_name("default"), volume)];
+        left.created_volumes.clone_from(&left.source_volumes);
+        left.made.clone_from(&left.source_volumes);
+        left.source_bases = vec![(pool_name("default"), golden.clone())];
+        left.kept_bases.clone_from(&left.source_bases);
+        for (host, state, reason) in [
+            ("kvm1", RunState::ShutOff, "migrated"),
+            ("kvm2", RunState::Running, "migrated"),
+        ] {
+            let found = fleet.vm(host, vm, 4);
+            found.uuid = vm.into();
+            found.power = power(state, reason);
+            found.detail.as_mut().unwrap().mark = Some(left.clone());
+        }
+        fleet.wants(vm, "kvm2").migration.remove_unused_bases = Some(true);
+    }
+    for host in ["kvm1", "kvm2"] {
+        let pool = fleet.host(host).pools.get_mut("default").unwrap();
+        let base = pool.volumes["web-1.qcow2"].clone();
+        pool.volumes.insert(golden.clone(), base);
+    }
+    let plan = fleet.plan();
+    let acts = acts(&plan);
+    let removals = |act: &&String| act.contains("golden");
+    assert_eq!(acts.iter().filter(removals).count(), 1, "{acts:?}");
+    let place = |wanted: &str| acts.iter().position(|act| act == wanted).unwrap();
+    let base = place("delete volume kvm1:default/golden.qcow2");
+    let waits: Vec<_> = plan.steps[base].after.iter().map(|on| on.step.0).collect();
+    for vm in ["web-1", "web-2"] {
+        assert!(place(&format!("remove the definition of {vm} on kvm1")) < base);
+        let last = place(&format!("delete volume kvm1:default/{vm}.qcow2"));
+        assert!(waits.contains(&last), "{acts:?}");
+    }
+    assert!(
+        acts[base + 1].starts_with("remove the mark of web-"),
+        "{acts:?}"
+    );
 }
 
 /// With the mark it does not start with its host, so the mark has to know that it did, also a second time.
