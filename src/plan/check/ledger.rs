@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::given::Given;
 use super::history::History;
 use crate::model::{Bytes, HostName, VmName, VolumeFormat, VolumeRef};
-use crate::plan::{Action, Plan, Resource, StepId};
+use crate::plan::{Action, DiskPlacement, Move, Plan, Resource, StepId};
 
 type Amounts = BTreeMap<Resource, u64>;
 
@@ -22,10 +22,15 @@ pub(super) fn faults(
     plan: &Plan,
     history: &History<'_>,
 ) -> Vec<(StepId, String)> {
+    let mut moves: BTreeMap<&VmName, Vec<&Move>> = BTreeMap::new();
+    for told in &plan.moves {
+        moves.entry(&told.vm).or_default().push(told);
+    }
     let ledger = Ledger {
         given,
         plan,
         history,
+        moves,
     };
     let mut faults = ledger.capacities();
     for (index, step) in plan.steps.iter().enumerate() {
@@ -65,6 +70,8 @@ struct Ledger<'a> {
     given: &'a Given<'a>,
     plan: &'a Plan,
     history: &'a History<'a>,
+    /// What is told of each VM's moves.
+    moves: BTreeMap<&'a VmName, Vec<&'a Move>>,
 }
 
 impl Ledger<'_> {
@@ -132,10 +139,15 @@ impl Ledger<'_> {
         of_disks.max().or(read)
     }
 
+    /// The disks of these VMs' moves.
+    fn disks_told(&self, vms: &[VmName]) -> impl Iterator<Item = &DiskPlacement> {
+        let moves = vms.iter().filter_map(|vm| self.moves.get(vm)).flatten();
+        moves.flat_map(|told| &told.disks)
+    }
+
     /// The disk's own volume, where this one is its compacted copy in passing, or its copy on a host where the VM waits.
     fn original<'v>(&'v self, at: &'v VolumeRef, vms: &[VmName]) -> &'v VolumeRef {
-        let moves = self.plan.moves.iter().filter(|one| vms.contains(&one.vm));
-        let mut disks = moves.flat_map(|one| &one.disks);
+        let mut disks = self.disks_told(vms);
         let passing = disks.find(|disk| {
             let copied = disk.to.as_ref() == Some(at) && disk.from.as_ref() != Some(at);
             disk.carry.via() == Some(at) || copied
@@ -152,12 +164,7 @@ impl Ledger<'_> {
                 (&spec.at, self.size_of(original, &step.vms))
             }
             Action::CreateVolume { spec } => {
-                let moves = self
-                    .plan
-                    .moves
-                    .iter()
-                    .filter(|one| step.vms.contains(&one.vm));
-                let mut disks = moves.flat_map(|one| &one.disks);
+                let mut disks = self.disks_told(&step.vms);
                 let original = disks.find(|disk| disk.to.as_ref() == Some(&spec.at));
                 let from = original.and_then(|disk| disk.from.as_ref());
                 let original = from.map(|from| self.original(from, &step.vms));
