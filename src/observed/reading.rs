@@ -351,6 +351,14 @@ impl Host {
     }
 }
 
+impl Vm {
+    /// The mark of a move of ours, where it was looked for and one is there that can be read.
+    #[must_use]
+    pub fn mark(&self) -> Option<&MoveMark> {
+        self.detail.as_ref()?.mark.as_ref()
+    }
+}
+
 impl VmDetail {
     /// What its next start demands of the host.
     #[must_use]

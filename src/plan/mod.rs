@@ -315,6 +315,23 @@ impl Plan {
         refused(&self.findings)
     }
 
+    /// Whether something is in the way of all of it, whichever VM.
+    #[must_use]
+    pub fn is_refused_whole(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.severity == Severity::Blocks && finding.vm.is_none())
+    }
+
+    /// What is told of each VM's moves, in the order of the plan.
+    #[must_use]
+    pub fn moves_by_vm(&self) -> BTreeMap<&VmName, Vec<&Move>> {
+        let mut moves: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for told in &self.moves {
+            moves.entry(&told.vm).or_default().push(told);
+        }
+        moves
+    }
+
     /// Counts for the closing line.
     #[must_use]
     pub fn totals(&self) -> Totals {

@@ -349,6 +349,31 @@ pub enum Action {
 }
 
 impl Action {
+    /// The VM that it is done to; `None` where it is done to volumes alone.
+    #[must_use]
+    pub fn vm(&self) -> Option<&VmName> {
+        match self {
+            Self::Mark { vm, .. }
+            | Self::Unmark { vm, .. }
+            | Self::MigrateLive { vm, .. }
+            | Self::MigratePaused { vm, .. }
+            | Self::ShutDown { vm, .. }
+            | Self::Define { vm, .. }
+            | Self::Redefine { vm, .. }
+            | Self::Start { vm, .. }
+            | Self::Undefine { vm, .. }
+            | Self::BlockCopy { vm, .. }
+            | Self::Resume { vm, .. }
+            | Self::Destroy { vm, .. }
+            | Self::AwaitMigration { vm, .. } => Some(vm),
+            Self::CreateVolume { .. }
+            | Self::CopyVolume { .. }
+            | Self::CompactVolume { .. }
+            | Self::VerifyVolume { .. }
+            | Self::DeleteVolume { .. } => None,
+        }
+    }
+
     /// The hosts that it talks to.
     #[must_use]
     pub fn hosts(&self) -> Vec<&HostName> {

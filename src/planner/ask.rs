@@ -153,7 +153,7 @@ fn made(observed: &Observed, mark: &MoveMark) -> Vec<VolumeRef> {
 /// What earlier applies have written on the VMs of the manifest.
 fn marks<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = &'a MoveMark> {
     let seen = desired.vms.keys().flat_map(|name| observed.hosts_of(name));
-    seen.filter_map(|(_, vm)| vm.detail.as_ref()?.mark.as_ref())
+    seen.filter_map(|(_, vm)| vm.mark())
 }
 
 /// Each VM of the manifest on each host where it was seen and shall not be, with where it shall be.

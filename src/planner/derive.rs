@@ -42,8 +42,13 @@ pub(super) struct Derived {
     chain_of: BTreeMap<VmName, usize>,
 }
 
-/// A base, what replaces it, and the moves that name it.
-type Named<'i, 'a> = (&'i VolumeRef, Option<&'i VolumeRef>, Vec<&'i Intent<'a>>);
+/// A base that goes once nobody stands on it any more.
+struct Going<'i, 'a> {
+    base: &'i VolumeRef,
+    replaced_by: Option<&'i VolumeRef>,
+    /// The moves that name it: it goes after all of them.
+    named_by: BTreeMap<&'i VmName, &'i Intent<'a>>,
+}
 
 /// The steps of all moves.
 pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
@@ -60,44 +65,63 @@ pub(super) fn derive(intents: &[Intent<'_>]) -> Derived {
         bases.map(|base| room::stored(&intent.way, base))
     });
     let mut kept: BTreeSet<Stored> = bases.collect();
-    let several = named_by_several(intents, &kept);
-    kept.extend(several.keys().cloned());
+    let going = going_after_several(intents, &kept);
+    kept.extend(going.keys().cloned());
     for intent in intents {
         derived.add(intent, &kept);
     }
-    derived.add_unused_bases(intents, several);
+    derived.add_going(going.into_values());
     derived
 }
 
-/// Bases that an earlier apply left and that more than one move names: none of them can tell when the others have gone
-/// from it.
-fn named_by_several<'i, 'a>(
+/// Bases that clones go from and none comes to, where the manifest says that they go; and those that an earlier apply left
+/// and that more than one move names: none of these can tell when the others have gone from it.
+fn going_after_several<'i, 'a>(
     intents: &'i [Intent<'a>],
     brought: &BTreeSet<Stored>,
-) -> BTreeMap<Stored, Named<'i, 'a>> {
-    let mut named: BTreeMap<Stored, Named<'i, 'a>> = BTreeMap::new();
-    for intent in intents {
-        for (base, copy) in left_bases(intent) {
-            let all = named.entry(room::stored(&intent.way, base));
-            all.or_insert((base, copy, Vec::new())).2.push(intent);
-        }
-    }
-    named.retain(|place, _| !brought.contains(place));
-    if named.is_empty() {
-        return named;
-    }
+) -> BTreeMap<Stored, Going<'i, 'a>> {
+    let going_from = |base, replaced_by| Going {
+        base,
+        replaced_by,
+        named_by: BTreeMap::new(),
+    };
+    let mut going: BTreeMap<Stored, Going<'_, '_>> = BTreeMap::new();
     for intent in intents.iter().filter(|intent| asks(intent)) {
-        for (base, _) in thin(intent) {
-            if let Some((.., all)) = named.get_mut(&room::stored(&intent.way, base)) {
-                all.push(intent);
+        for (from, to) in thin(intent) {
+            // A clone that comes stands on the base as well; until it does, no host would know.
+            let place = room::stored(&intent.way, from);
+            if !intent.way.is_base_in_place(from, to) && !brought.contains(&place) {
+                let new = || going_from(from, Some(to));
+                going.entry(place).or_insert_with(new);
             }
         }
     }
-    for (.., all) in named.values_mut() {
-        all.dedup_by_key(|intent| intent.name);
+    if !going.is_empty() {
+        for (intent, (from, _)) in intents
+            .iter()
+            .flat_map(|one| thin(one).map(move |pair| (one, pair)))
+        {
+            if let Some(base) = going.get_mut(&room::stored(&intent.way, from)) {
+                base.named_by.entry(intent.name).or_insert(intent);
+            }
+        }
     }
-    named.retain(|_, (.., all)| all.len() > 1);
-    named
+    let mut left: BTreeMap<Stored, Going<'_, '_>> = BTreeMap::new();
+    for intent in intents {
+        for (base, copy) in left_bases(intent) {
+            let place = room::stored(&intent.way, base);
+            if brought.contains(&place) {
+                continue;
+            }
+            let named = match going.get_mut(&place) {
+                Some(named) => named,
+                None => { left.entry(place) }.or_insert_with(|| going_from(base, copy)),
+            };
+            named.named_by.entry(intent.name).or_insert(intent);
+        }
+    }
+    going.extend(left.into_iter().filter(|(_, base)| base.named_by.len() > 1));
+    going
 }
 
 /// Whether bases that a move leaves without a clone go.
@@ -290,22 +314,14 @@ impl Derived {
         }
     }
 
-    /// Bases that may have lost their last user, where the manifest says that they go; and those that several moves of
-    /// an earlier apply left.
-    fn add_unused_bases<'i, 'a>(
-        &mut self,
-        intents: &'i [Intent<'a>],
-        several: BTreeMap<Stored, Named<'i, 'a>>,
-    ) {
-        let mut going = several;
-        if intents.iter().any(asks) {
-            unused_bases(intents, &mut going);
-        }
-        for (base, copy, clones) in going.into_values() {
+    /// Each of these bases goes after all moves that name it.
+    fn add_going<'i, 'a: 'i>(&mut self, bases: impl Iterator<Item = Going<'i, 'a>>) {
+        for base in bases {
+            let clones: Vec<_> = base.named_by.values().copied().collect();
             let after = self.ends_of(&clones);
-            let action = delete(clones[0], base, copy.cloned(), true);
+            let action = delete(clones[0], base.base, base.replaced_by.cloned(), true);
             let id = self.push(clones[0], action, Bytes::ZERO, after);
-            self.steps[id.0].vms = clones.iter().map(|clone| clone.name.clone()).collect();
+            self.steps[id.0].vms = base.named_by.keys().copied().cloned().collect();
             self.keep_mark_until(id, &clones);
             self.chains.push(Chain {
                 steps: vec![id.0],
@@ -382,42 +398,6 @@ fn bring(intent: &Intent<'_>, disk: &DiskPlacement, there: bool) -> Option<(Acti
 }
 
 /// The bases of a move's linked clones: where each is, and where it will be.
-/// Bases that clones go from and none comes to.
-fn unused_bases<'i, 'a>(intents: &'i [Intent<'a>], going: &mut BTreeMap<Stored, Named<'i, 'a>>) {
-    let mut clones_of: BTreeMap<Stored, Vec<&Intent<'a>>> = BTreeMap::new();
-    // Where clones come to stand on a base, whichever host sees it.
-    let mut awaited: BTreeSet<Stored> = BTreeSet::new();
-    for (intent, (from, to)) in intents
-        .iter()
-        .flat_map(|one| thin(one).map(move |pair| (one, pair)))
-    {
-        let clones = clones_of
-            .entry(room::stored(&intent.way, from))
-            .or_default();
-        if clones.last().is_none_or(|last| last.name != intent.name) {
-            clones.push(intent);
-        }
-        awaited.insert(room::stored(&intent.way, to));
-    }
-    for intent in intents.iter().filter(|intent| asks(intent)) {
-        for (from, to) in thin(intent) {
-            // A clone that comes stands on the base as well; until it does, no host would know.
-            let place = room::stored(&intent.way, from);
-            let stays = intent.way.is_base_in_place(from, to);
-            if stays || awaited.contains(&place) {
-                continue;
-            }
-            let Some(clones) = clones_of.remove(&place) else {
-                continue;
-            };
-            let named = going.entry(place).or_insert((from, Some(to), Vec::new()));
-            named.2.extend(clones);
-            named.2.sort_by_key(|clone| clone.name);
-            named.2.dedup_by_key(|clone| clone.name);
-        }
-    }
-}
-
 fn thin<'i>(intent: &'i Intent<'_>) -> impl Iterator<Item = (&'i VolumeRef, &'i VolumeRef)> {
     intent.disks.iter().filter_map(bases)
 }

@@ -6,7 +6,7 @@ use super::intent::{Intent, Transfer};
 use super::place::Way;
 use super::storages::Storages;
 use crate::desired::Desired;
-use crate::model::{Bytes, HostName, MoveMark, VmName, VolumeFormat, VolumeName, VolumeRef};
+use crate::model::{Bytes, HostName, VmName, VolumeFormat, VolumeName, VolumeRef};
 use crate::observed::{Host, Observed, Vm};
 use crate::plan::{Action, Capacity, DiskPlacement, MoveKind, Resource};
 
@@ -181,14 +181,10 @@ fn makes(disk: &DiskPlacement, at: &VolumeRef) -> bool {
     disk.to.as_ref() == Some(at) || disk.carry.via() == Some(at)
 }
 
-fn mark_of(vm: &Vm) -> Option<&MoveMark> {
-    vm.detail.as_ref()?.mark.as_ref()
-}
-
 /// Whether an earlier apply has shut the VM down and may have to start it there: at its source until its destination has
 /// everything, and from then on only there. Who waits for the room at its source may be who has to leave first.
 fn may_start(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
-    let Some(mark) = mark_of(vm).filter(|mark| mark.was_active) else {
+    let Some(mark) = vm.mark().filter(|mark| mark.was_active) else {
         return false;
     };
     if mark.to_uuid == host.uuid && mark.complete {
@@ -197,7 +193,7 @@ fn may_start(observed: &Observed, host: &Host, name: &VmName, vm: &Vm) -> bool {
     let mut hosts = observed.reached().map(|(_, host)| host);
     let destination = hosts.find(|host| host.uuid == mark.to_uuid && host.uuid != mark.from_uuid);
     let there = destination.and_then(|host| host.vms.get(name));
-    mark.from_uuid == host.uuid && !there.and_then(mark_of).is_some_and(|mark| mark.complete)
+    mark.from_uuid == host.uuid && !there.and_then(Vm::mark).is_some_and(|mark| mark.complete)
 }
 
 /// Whether a VM's memory counts as taken on the host: it is active there, or it may have to be started there and the

@@ -4,7 +4,7 @@ use super::migrate::Migration;
 use super::vms::{set_complete, turn_off, turn_on};
 use super::world::{Refusal, World};
 use crate::hypervisor::Outcome;
-use crate::model::{Bytes, BytesPerSecond, HostName, Millis, RunState, VmName, VolumeRef};
+use crate::model::{Bytes, BytesPerSecond, HostName, Millis, RunState, VolumeRef};
 use crate::plan::Action;
 
 /// How long things take in simulated time.
@@ -39,30 +39,6 @@ impl Default for Timing {
 pub(super) struct Cost {
     pub(super) bytes: Bytes,
     pub(super) duration: Millis,
-}
-
-/// The VM that an action is about, where it is about one.
-pub(super) fn vm_of(action: &Action) -> Option<&VmName> {
-    match action {
-        Action::Mark { vm, .. }
-        | Action::Unmark { vm, .. }
-        | Action::MigrateLive { vm, .. }
-        | Action::MigratePaused { vm, .. }
-        | Action::ShutDown { vm, .. }
-        | Action::Define { vm, .. }
-        | Action::Redefine { vm, .. }
-        | Action::Start { vm, .. }
-        | Action::Undefine { vm, .. }
-        | Action::BlockCopy { vm, .. }
-        | Action::Resume { vm, .. }
-        | Action::Destroy { vm, .. }
-        | Action::AwaitMigration { vm, .. } => Some(vm),
-        Action::CreateVolume { .. }
-        | Action::CopyVolume { .. }
-        | Action::CompactVolume { .. }
-        | Action::VerifyVolume { .. }
-        | Action::DeleteVolume { .. } => None,
-    }
 }
 
 /// Every host that must answer for an action.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::effects::{Cost, Timing, vm_of};
+use super::effects::{Cost, Timing};
 use super::faults::Faults;
 use super::invariants::{Breach, Invariants};
 use super::world::World;
@@ -95,7 +95,7 @@ impl State {
         self.check_answers(action)?;
         self.check_link(action)?;
         self.world.check(action)?;
-        if let Some(vm) = vm_of(action) {
+        if let Some(vm) = action.vm() {
             self.named.insert(vm.clone());
         }
         let cost = self.world.cost(action, timing);

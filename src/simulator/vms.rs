@@ -187,11 +187,7 @@ impl World {
             _ => return Err(format!("{vm} is {} on {host}", found.power.in_words())),
         }
         let Some(other) = runs_on else {
-            let mark = found
-                .detail
-                .as_ref()
-                .and_then(|detail| detail.mark.as_ref());
-            return if mark.is_some_and(|mark| mark.cold) {
+            return if found.mark().is_some_and(|mark| mark.cold) {
                 Ok(())
             } else {
                 Err(format!("{vm} on {host} may have executed something"))

@@ -461,7 +461,5 @@ pub(super) fn is_local(disk: &Disk) -> bool {
 
 /// Whether it was started paused to be carried: QEMU touches only the memory that the guest does.
 pub(super) fn never_ran(vm: &Vm) -> bool {
-    let detail = vm.detail.as_ref();
-    let mark = detail.and_then(|detail| detail.mark.as_ref());
-    vm.power.state == RunState::Paused && mark.is_some_and(|mark| mark.cold)
+    vm.power.state == RunState::Paused && vm.mark().is_some_and(|mark| mark.cold)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::given::Given;
 use crate::model::{HostName, Millis, VmName};
 use crate::observed::Vm;
-use crate::plan::{Action, Move, MoveKind, Plan, Severity, Step, StepId};
+use crate::plan::{Action, Move, MoveKind, Plan, Step, StepId};
 
 type Faults = Vec<(StepId, String)>;
 
@@ -141,15 +141,11 @@ fn downtime(told: &Move, own: &[&Step]) -> Option<String> {
 
 /// VMs that do not end on the host where they are wanted although nothing is said to be in the way.
 pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
-    let mut findings = plan.findings.iter();
-    if findings.any(|finding| finding.severity == Severity::Blocks && finding.vm.is_none()) {
+    if plan.is_refused_whole() {
         return Vec::new();
     }
     let refused = plan.refused();
-    let mut moves: BTreeMap<&VmName, Vec<&Move>> = BTreeMap::new();
-    for told in &plan.moves {
-        moves.entry(&told.vm).or_default().push(told);
-    }
+    let moves = plan.moves_by_vm();
     let wanted = given.desired.vms.iter();
     let open = wanted.filter(|(name, _)| !refused.contains(name));
     let unmet = open.filter_map(|(name, vm)| {

@@ -167,9 +167,8 @@ impl<'a> Given<'a> {
     fn is_whole_elsewhere(&self, host: &Host, name: &VmName) -> bool {
         let mut found = self.places(name).iter();
         found.any(|(place, vm)| {
-            let marked = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
             let other = self.observed.host(place);
-            marked.is_some_and(|mark| mark.complete)
+            vm.mark().is_some_and(|mark| mark.complete)
                 && other.is_some_and(|other| other.uuid != host.uuid)
         })
     }
@@ -323,30 +322,30 @@ pub(super) fn runs(host: &Host, vm: &Vm) -> bool {
 /// Whether its guest ran, or has to run again. An instance that was started paused to be carried and is still on its way
 /// is none of a VM that was off.
 pub(super) fn ran(host: &Host, vm: &Vm) -> bool {
-    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
-    let was_off = mark.is_some_and(|mark| mark.cold && !mark.was_active);
+    let was_off = vm.mark().is_some_and(|mark| mark.cold && !mark.was_active);
     runs(host, vm) && !(was_off && vm.power.state == RunState::Paused)
 }
 
 /// Whether a migration that went wrong has left it paused at its source, where only we let it go on.
 pub(super) fn is_stalled(host: &Host, vm: &Vm) -> bool {
-    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
     let by_migration = matches!(vm.power.reason.as_str(), "migration" | "starting up");
     vm.power.state == RunState::Paused
         && by_migration
-        && mark.is_some_and(|mark| mark.from_uuid == host.uuid && !mark.cold)
+        && vm
+            .mark()
+            .is_some_and(|mark| mark.from_uuid == host.uuid && !mark.cold)
 }
 
 /// Whether an earlier apply shut it down there and may have to start it there again.
 fn returns(host: &Host, vm: &Vm) -> bool {
-    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
-    mark.is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid)
+    vm.mark()
+        .is_some_and(|mark| mark.was_active && mark.from_uuid == host.uuid)
 }
 
 /// Whether an earlier apply has carried all of it there and may not have started it.
 fn arrives(host: &Host, vm: &Vm) -> bool {
-    let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
-    mark.is_some_and(|mark| mark.was_active && mark.complete && mark.to_uuid == host.uuid)
+    vm.mark()
+        .is_some_and(|mark| mark.was_active && mark.complete && mark.to_uuid == host.uuid)
 }
 
 /// Pools that are one storage: declared so in the manifest, or described by libvirt in the same words.

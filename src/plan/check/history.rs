@@ -144,25 +144,12 @@ pub(super) fn strangers(plan: &Plan) -> Vec<(StepId, String)> {
 
 /// The VM to which an act is done, or for which it makes a volume.
 fn vm_of(action: &Action) -> Option<&VmName> {
-    match action {
-        Action::Mark { vm, .. }
-        | Action::Unmark { vm, .. }
-        | Action::ShutDown { vm, .. }
-        | Action::Start { vm, .. }
-        | Action::Redefine { vm, .. }
-        | Action::BlockCopy { vm, .. }
-        | Action::Resume { vm, .. }
-        | Action::Destroy { vm, .. }
-        | Action::Undefine { vm, .. }
-        | Action::MigrateLive { vm, .. }
-        | Action::MigratePaused { vm, .. }
-        | Action::AwaitMigration { vm, .. }
-        | Action::Define { vm, .. } => Some(vm),
+    action.vm().or(match action {
         Action::CreateVolume { spec }
         | Action::CopyVolume { spec, .. }
         | Action::CompactVolume { spec, .. } => Some(&spec.owner.vm),
-        Action::VerifyVolume { .. } | Action::DeleteVolume { .. } => None,
-    }
+        _ => None,
+    })
 }
 
 /// Whether an act is about a volume that several VMs stand on: one of a single clone looks like its own.
@@ -200,14 +187,14 @@ impl<'a> Whereabouts<'a> {
     /// As it was read.
     fn of(given: &Given<'a>, vm: &'a VmName) -> Self {
         let places = given.places(vm).iter().copied();
-        let mark = |vm: &'a Vm| vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
         let read = places
             .clone()
             .filter_map(|(host, vm)| Some((host, given.observed.host(host)?, vm)));
         let running = read.clone().filter(|(_, host, vm)| runs(host, vm));
         // No move within a host shuts a VM down.
         let had_run = |vm: &'a Vm| {
-            mark(vm).is_some_and(|mark| mark.was_active && mark.from_uuid != mark.to_uuid)
+            vm.mark()
+                .is_some_and(|mark| mark.was_active && mark.from_uuid != mark.to_uuid)
         };
         Self {
             vm,
@@ -218,7 +205,7 @@ impl<'a> Whereabouts<'a> {
                 .find(|(_, host, vm)| is_stalled(host, vm))
                 .map(|(host, ..)| host),
             marked: places
-                .filter(|(_, vm)| mark(vm).is_some())
+                .filter(|(_, vm)| vm.mark().is_some())
                 .map(|(host, _)| host)
                 .collect(),
             left: None,

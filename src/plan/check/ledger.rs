@@ -22,15 +22,11 @@ pub(super) fn faults(
     plan: &Plan,
     history: &History<'_>,
 ) -> Vec<(StepId, String)> {
-    let mut moves: BTreeMap<&VmName, Vec<&Move>> = BTreeMap::new();
-    for told in &plan.moves {
-        moves.entry(&told.vm).or_default().push(told);
-    }
     let ledger = Ledger {
         given,
         plan,
         history,
-        moves,
+        moves: plan.moves_by_vm(),
     };
     let mut faults = ledger.capacities();
     for (index, step) in plan.steps.iter().enumerate() {

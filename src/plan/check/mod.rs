@@ -6,9 +6,9 @@
 //! each order that the waits allow; for each VM the acts come in an order that never has it on two hosts, never on none,
 //! and never without a complete copy of each disk; every volume is made where, in which size and format and on what it
 //! has to be, and a definition names only disks that hold what its VM had; a volume goes only where a mark says that
-//! it is ours, after its replacement is complete, once every host that sees it is asked; every disk ends in the pool where it
-//! is wanted, and nothing is left that only a mark tells of; what is told of each move, such as live, a reboot or a downtime, is what its steps do; and every VM ends on the host where
-//! it is wanted, or its refusal is told.
+//! it is ours, after its replacement is complete, once every host that sees it is asked; every disk ends in the pool where
+//! it is wanted, and nothing is left that only a mark tells of; what is told of each move, such as live, a reboot or a
+//! downtime, is what its steps do; and every VM ends on the host where it is wanted, or its refusal is told.
 
 mod claims;
 mod given;

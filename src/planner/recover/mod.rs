@@ -55,10 +55,6 @@ use record::{Record, disk_only};
 pub(super) use remains::Remains;
 use way_out::{Job, Side, Why, way_out};
 
-fn mark_of(vm: &Vm) -> Option<&MoveMark> {
-    vm.detail.as_ref()?.mark.as_ref()
-}
-
 /// Nothing is left of any apply.
 fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
     Remains {
@@ -86,7 +82,7 @@ pub(super) fn remains<'a>(
     if let Some(finding) = unreadable(name, found) {
         return Err(Box::new(finding));
     }
-    let marked = found.places.iter().find_map(|(_, vm)| mark_of(vm));
+    let marked = found.places.iter().find_map(|(_, vm)| vm.mark());
     let (host, vm) = found.places[0];
     let Some(mark) = marked else {
         return Ok(untouched(host, vm));
@@ -120,7 +116,7 @@ pub(super) fn remains<'a>(
             Job::None | Job::Other => disk_only(observed, name, mark, host, vm),
         }
     } else {
-        let complete = there.and_then(mark_of).is_some_and(|mark| mark.complete);
+        let complete = there.and_then(Vm::mark).is_some_and(|mark| mark.complete);
         let way = way_out(
             Side::of(here),
             Side::of(there),
@@ -205,7 +201,7 @@ struct Case<'c> {
 impl Case<'_> {
     /// What contradicts the mark: another mark of the VM, or a place that it does not name.
     fn contradiction(&self, found: &Found<'_>) -> Option<Finding> {
-        let mut marks = found.places.iter().filter_map(|(_, vm)| mark_of(vm));
+        let mut marks = found.places.iter().filter_map(|(_, vm)| vm.mark());
         if marks.any(|other| !is_of_one_move(self.mark, other)) {
             return Some(self.finding(
                 self.source,

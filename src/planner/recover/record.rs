@@ -168,7 +168,7 @@ impl<'a> Record<'a, '_> {
             .observed
             .reached()
             .flat_map(|(_, host)| host.vms.values());
-        let mut marks = vms.filter_map(|vm| vm.detail.as_ref()?.mark.as_ref());
+        let mut marks = vms.filter_map(|vm| vm.mark());
         marks.any(|mark| mark.to_uuid == host.uuid && mark.made.contains(&named(base)))
     }
 

@@ -1,11 +1,11 @@
 //! What each step demands of volumes and definitions, and what it makes of them.
 
+use super::Replay;
 use super::disks::{self, Definition, DiskAt, Instance};
 use super::images::{Contents, Image};
 use super::races::Access;
-use super::{Replay, StepId};
 use crate::definition::Rewrite;
-use crate::model::{DiskTarget, HostName, VmName, VolumeFormat, VolumeRef};
+use crate::model::{DiskTarget, HostName, MoveMark, VmName, VolumeFormat, VolumeRef};
 use crate::plan::{Action, CopyMode, MigrationOptions, VolumeSpec};
 
 impl<'a> Replay<'a> {
@@ -379,7 +379,7 @@ impl<'a> Replay<'a> {
             return;
         };
         let marks = self.marks.get(vm).cloned().unwrap_or_default();
-        let names = |mark: &&'a crate::model::MoveMark| {
+        let names = |mark: &&'a MoveMark| {
             let volumes = mark.source_volumes.iter().zip(&mark.created_volumes);
             volumes.collect::<Vec<_>>()
         };
@@ -457,9 +457,5 @@ impl<'a> Replay<'a> {
         if sizes.is_some_and(|(old, new)| old != new) {
             self.fault(format!("removes {at} for {copy}, which is of another size"));
         }
-    }
-
-    pub(super) fn at_end_of(&mut self, step: Option<StepId>) {
-        self.now = step.unwrap_or(StepId(0));
     }
 }

@@ -1,31 +1,26 @@
 //! Where every disk ends: in the pool where it is wanted, unless its VM is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Replay;
 use super::disks::place_of;
 use super::storage::Place;
 use crate::model::{DiskTarget, HostName, VmName};
-use crate::plan::{Plan, Severity, StepId};
+use crate::plan::StepId;
 
 impl<'a> Replay<'a> {
-    pub(super) fn check_ends(&mut self, plan: &'a Plan) {
-        self.at_end_of(plan.steps.len().checked_sub(1).map(StepId));
+    pub(super) fn check_ends(&mut self) {
         self.check_bases();
-        let mut findings = plan.findings.iter();
-        if findings.any(|finding| finding.severity == Severity::Blocks && finding.vm.is_none()) {
+        if self.plan.is_refused_whole() {
             return;
         }
-        let refused = plan.refused();
-        let mut last: BTreeMap<&VmName, StepId> = BTreeMap::new();
-        for (index, step) in plan.steps.iter().enumerate() {
-            last.extend(step.vms.iter().map(|vm| (vm, StepId(index))));
-        }
+        let refused = self.plan.refused();
         for (vm, wanted) in &self.given.desired.vms {
             if refused.contains(vm) {
                 continue;
             }
-            self.at_end_of(last.get(vm).copied());
+            let last = self.history.own(vm).last().copied();
+            self.now = StepId(last.unwrap_or_default());
             for (target, place) in self.disks_of(vm, &wanted.host) {
                 let pool = wanted.disks.get(target);
                 let pool = pool.map(|pool| (pool, self.given.desired.pool_on(pool, &wanted.host)));

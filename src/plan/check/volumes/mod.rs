@@ -35,7 +35,7 @@ pub(super) fn faults(given: &Given<'_>, plan: &Plan, history: &History<'_>) -> F
         replay.now = StepId(index);
         replay.follow(&step.action);
     }
-    replay.check_ends(plan);
+    replay.check_ends();
     replay.faults
 }
 
@@ -121,8 +121,7 @@ impl<'a> Replay<'a> {
             }
         }
         for (_, vm) in vms.iter().flat_map(|vm| self.given.places(vm)) {
-            let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
-            watched.extend(mark.into_iter().flat_map(|mark| self.named_by(mark)));
+            watched.extend(vm.mark().into_iter().flat_map(|mark| self.named_by(mark)));
         }
         watched
     }
@@ -143,8 +142,7 @@ impl<'a> Replay<'a> {
             if reading.is_some_and(|reading| runs(reading, vm)) {
                 self.running.insert((name, host));
             }
-            let mark = detail.and_then(|detail| detail.mark.as_ref());
-            self.marks.entry(name).or_default().extend(mark);
+            self.marks.entry(name).or_default().extend(vm.mark());
         }
         let counts = places
             .iter()
@@ -165,7 +163,7 @@ impl<'a> Replay<'a> {
     /// Of several instances of a VM that counts of which this is the greatest.
     fn weight(&self, host: &HostName, vm: &Vm) -> u8 {
         let reading = self.given.observed.host(host);
-        let mark = vm.detail.as_ref().and_then(|detail| detail.mark.as_ref());
+        let mark = vm.mark();
         let is_source = |mark: &MoveMark| {
             reading.is_some_and(|reading| reading.uuid == mark.from_uuid) || mark.from == *host
         };

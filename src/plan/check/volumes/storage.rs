@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::given::Given;
 use crate::model::{HostName, PoolName, VolumeName, VolumeRef};
-use crate::observed::{Pool, Volume};
+use crate::observed::{Pool, Reading, Volume};
 
 /// Where bytes are. Two volumes of one place are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ impl<'a> Storage<'a> {
     pub(super) fn of_path(&self, host: &HostName, path: &'a str) -> Option<Place<'a>> {
         let (within, name) = path.rsplit_once('/')?;
         let (host, reading) = self.given.observed.hosts.get_key_value(host)?;
-        let crate::observed::Reading::Reached(reading) = reading else {
+        let Reading::Reached(reading) = reading else {
             return None;
         };
         let mut pools = reading.pools.iter();
@@ -91,27 +91,24 @@ impl<'a> Storage<'a> {
     ) -> Option<(&'a HostName, &'a Volume)> {
         [place.host, by].into_iter().find_map(|host| {
             let mut pools = self.given.observed.host(host)?.pools.iter();
-            let same = |(pool, _): &(&'a PoolName, &'a Pool)| {
-                let (first, pool) = self.given.storage(host, pool);
-                let path = self.pool(first, pool).map(folder);
-                first == place.host && path == Some(place.folder)
-            };
-            pools
-                .find(same)
-                .and_then(|(_, pool)| Some((host, pool.volumes.get(place.name)?)))
+            let (_, pool) = pools.find(|(pool, _)| self.is_of(place, host, pool))?;
+            Some((host, pool.volumes.get(place.name)?))
         })
     }
 
+    /// Whether a pool that was read is the storage that a place is on.
+    fn is_of(&self, place: Place<'_>, host: &HostName, pool: &PoolName) -> bool {
+        let (first, pool) = self.given.storage(host, pool);
+        let path = self.pool(first, pool).map(folder);
+        first == place.host && path == Some(place.folder)
+    }
+
     /// Whether a place is in that pool.
-    pub(super) fn is_in(&self, place: Place<'a>, host: &'a HostName, pool: &PoolName) -> bool {
+    pub(super) fn is_in(&self, place: Place<'a>, host: &HostName, pool: &PoolName) -> bool {
         let reading = self.given.observed.host(host);
-        let known = reading.and_then(|reading| reading.pools.get_key_value(pool));
         // A pool that nobody read says nothing.
-        known.is_none_or(|(pool, _)| {
-            let (first, pool) = self.given.storage(host, pool);
-            let path = self.pool(first, pool).map(folder);
-            first == place.host && path == Some(place.folder)
-        })
+        reading.is_none_or(|reading| !reading.pools.contains_key(pool))
+            || self.is_of(place, host, pool)
     }
 
     /// A host that sees the volume's storage too and is not among those.
