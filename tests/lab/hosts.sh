@@ -239,7 +239,12 @@ restart_daemon() {
         pid=$(cat /run/libvirtd.pid 2>/dev/null)
         if [ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null; then
             i=0
-            while kill -0 "$pid" 2>/dev/null && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done
+            while kill -0 "$pid" 2>/dev/null && [ $i -lt 300 ]; do
+                sleep 0.1
+                i=$((i + 1))
+                # It may hang for good. A service manager ends it then, too.
+                [ $i -lt 200 ] || kill -KILL "$pid" 2>/dev/null
+            done
         fi
         /usr/sbin/libvirtd --daemon --listen --pid-file /run/libvirtd.pid </dev/null >/dev/null 2>&1'
     run_on "$1" timeout 60 virsh -q list --all >/dev/null
