@@ -185,12 +185,24 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", &up);
     }
 
-    /// Clicks in the middle of the first element that a selector names.
+    /// Clicks in the middle of the first element that a selector names, once it stands still: what comes into view gets its
+    /// size only when it is drawn, and pushes away what is below it.
     pub(super) fn click(&mut self, selector: &str) {
-        let place = self.read(&format!(
+        let middle = format!(
             "(() => {{ const it = document.querySelector({selector:?}); it.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
              const box = it.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
-        ));
+        );
+        let start = Instant::now();
+        let mut place = self.read(&middle);
+        loop {
+            // Longer than it takes to draw.
+            thread::sleep(Duration::from_millis(50));
+            let now = self.read(&middle);
+            if now == place || start.elapsed() > PATIENCE / 10 {
+                break;
+            }
+            place = now;
+        }
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", &event);
