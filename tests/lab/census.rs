@@ -62,6 +62,23 @@ struct Found {
     litter: Vec<String>,
 }
 
+/// What is done about what was left.
+pub(crate) struct Planned {
+    /// As in `plan --json`.
+    pub(crate) moves: Vec<Value>,
+    /// When it was planned.
+    pub(crate) at: Instant,
+}
+
+impl Planned {
+    /// The longest that it lets guests be down.
+    pub(crate) fn downtime(&self) -> Duration {
+        let downtimes = self.moves.iter();
+        let downtimes = downtimes.filter_map(|one| one["downtime"].as_u64());
+        Duration::from_millis(downtimes.sum())
+    }
+}
+
 /// What the hosts of a lab have and must still have later.
 pub(crate) struct Census<'l> {
     lab: &'l Lab,
@@ -119,12 +136,8 @@ impl<'l> Census<'l> {
     }
 
     /// Plans as soon as something can be planned, applies, and fails unless all is as it was, except that these VMs
-    /// are where the manifest puts them. Gives the longest that the plan lets guests be down, and when it was made.
-    pub(crate) fn assert_ends(
-        &self,
-        manifest: &Path,
-        now_at: &[(&str, &str)],
-    ) -> (Duration, Instant) {
+    /// are where the manifest puts them.
+    pub(crate) fn assert_ends(&self, manifest: &Path, now_at: &[(&str, &str)]) -> Planned {
         let planned = self.plan(manifest);
         self.lab.apply(manifest);
         for (vm, _) in now_at {
@@ -136,7 +149,7 @@ impl<'l> Census<'l> {
         planned
     }
 
-    fn plan(&self, manifest: &Path) -> (Duration, Instant) {
+    fn plan(&self, manifest: &Path) -> Planned {
         let path = manifest.to_str().unwrap();
         let began = Instant::now();
         loop {
@@ -144,9 +157,10 @@ impl<'l> Census<'l> {
             let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
             let mut findings = plan["findings"].as_array().unwrap().iter();
             let Some(blocks) = findings.find(|finding| finding["severity"] == "blocks") else {
-                let moves = plan["moves"].as_array().unwrap().iter();
-                let downtimes = moves.filter_map(|one| one["downtime"].as_u64());
-                return (Duration::from_millis(downtimes.sum()), Instant::now());
+                return Planned {
+                    moves: plan["moves"].as_array().unwrap().clone(),
+                    at: Instant::now(),
+                };
             };
             eprintln!("== nothing can be planned: {blocks}");
             assert!(began.elapsed() < BETWEEN_MAX, "{blocks}");

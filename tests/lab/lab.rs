@@ -312,14 +312,15 @@ impl Lab {
         self.unlock(manifest, &self.locks(manifest));
     }
 
-    /// Restarts daemons that hang. libvirt 11.3 does, once in a while, when whoever streams a volume to it is killed: its
+    /// Restarts daemons that hang or died. libvirt 11.3 hangs, once in a while, when whoever streams a volume to it is killed: its
     /// event loop waits for a lock for good.
     pub(crate) fn restart_hung_daemons(&self) {
         for host in self.hosts() {
             let ask = "timeout 15 virsh -q list >/dev/null 2>&1 && echo answers || true";
             if self.on(host, &["sh", "-c", ask]).is_empty() {
-                eprintln!("== the daemon of {host} hangs");
-                self.lab("kill", &[host]);
+                eprintln!("== the daemon of {host} hangs, or is not there");
+                let kill = "kill -9 $(cat /run/libvirtd.pid) || true";
+                self.on(host, &["sh", "-c", kill]);
                 self.lab("restart", &[host]);
             }
         }

@@ -14,9 +14,10 @@ mod checks;
 mod clones;
 mod cold;
 mod compact;
-
 mod daemons;
 mod definitions;
+#[path = "../support/dice.rs"]
+mod dice;
 mod disks;
 mod faults;
 mod fits;
@@ -32,4 +33,5 @@ mod refusals;
 mod schedule;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod soak;
 mod sweep;

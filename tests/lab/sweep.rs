@@ -120,8 +120,8 @@ impl Sweep<'_> {
             assert!(was_killed, "{moment:?} of {name} never comes: {heard:?}");
             self.lab.restart_hung_daemons();
             self.lab.remove_locks_left(&manifest);
-            let (planned, at) = self.census.assert_ends(&manifest, &[(vm, host)]);
-            allowed += planned + at.duration_since(killed);
+            let planned = self.census.assert_ends(&manifest, &[(vm, host)]);
+            allowed += planned.downtime() + planned.at.duration_since(killed);
         }
         if self.kind.guest == Guest::Reboots {
             self.lab.assert_boots(vm, boots + 1);

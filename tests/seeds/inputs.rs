@@ -24,8 +24,9 @@ use domicile::render::{Style, html, json, stream, text};
 use domicile::simulator::{Faults, Simulator};
 use serde_json::Value;
 
+use crate::dice::Dice;
 use crate::each::{count, each_seed};
-use crate::mutate::{self, Dice};
+use crate::mutate;
 
 /// What one input may take, on a busy machine as well.
 const TAKES_AT_MOST: Duration = Duration::from_secs(20);

@@ -4,37 +4,12 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-/// Numbers from a seed (splitmix64), the same on every machine.
-pub(crate) struct Dice(u64);
+use crate::dice::Dice;
 
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below that.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end.max(1)).unwrap_or(1);
-        usize::try_from(self.next() % end).unwrap_or(0)
-    }
-
-    pub(crate) fn one_of<'t, T>(&mut self, all: &'t [T]) -> &'t T {
-        &all[self.below(all.len())]
-    }
-
-    fn range(&mut self, of: usize, longest: usize) -> Range<usize> {
-        let start = self.below(of + 1);
-        let length = self.below(longest.min(of - start) + 1);
-        start..start + length
-    }
+fn any_range(dice: &mut Dice, of: usize, longest: usize) -> Range<usize> {
+    let start = dice.below(of + 1);
+    let length = dice.below(longest.min(of - start) + 1);
+    start..start + length
 }
 
 /// Values at the edges of what numbers, sizes, times and names can be.
@@ -71,12 +46,12 @@ const EDGES: [&str; 26] = [
 pub(crate) fn text(dice: &mut Dice, from: &str, other: &str) -> String {
     let mut bytes = from.as_bytes().to_vec();
     for _ in 0..=dice.below(4) {
-        let range = dice.range(bytes.len(), 40);
+        let range = any_range(dice, bytes.len(), 40);
         match dice.below(7) {
             0 => drop(bytes.drain(range)),
             1 => {
                 let part = other.as_bytes();
-                let part = part[dice.range(part.len(), 200)].to_vec();
+                let part = part[any_range(dice, part.len(), 200)].to_vec();
                 drop(bytes.splice(range, part));
             }
             2 => {

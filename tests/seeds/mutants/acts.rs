@@ -9,7 +9,7 @@ use super::Change;
 use super::cases::Case;
 use super::claims::{old_path, other_path, unnamed};
 use super::edit::{self, Heirs, any, exchange, own_steps, remove, renamed, repeat};
-use crate::mutate::Dice;
+use crate::dice::Dice;
 
 pub(super) const CHANGES: [(&str, Change); 36] = [
     (

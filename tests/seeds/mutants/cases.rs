@@ -7,8 +7,8 @@ use domicile::plan::Plan;
 use domicile::planner::plan;
 use domicile::simulator::{Faults, Simulator};
 
+use crate::dice::Dice;
 use crate::inputs;
-use crate::mutate::Dice;
 use crate::trial::Trial;
 
 /// A plan and what it was made of.

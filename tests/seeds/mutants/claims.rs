@@ -7,7 +7,7 @@ use domicile::plan::{Action, MoveKind, Plan, Severity, Step};
 use super::Change;
 use super::cases::Case;
 use super::edit::any;
-use crate::mutate::Dice;
+use crate::dice::Dice;
 
 pub(super) const CHANGES: [(&str, Change); 13] = [
     ("a step takes less", |_, plan, dice| {

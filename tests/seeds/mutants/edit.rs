@@ -6,7 +6,7 @@ use domicile::model::{Millis, VmName};
 use domicile::plan::{Action, Bound, Dependency, Plan, Step, StepId, Why};
 use serde_json::Value;
 
-use crate::mutate::Dice;
+use crate::dice::Dice;
 
 /// Gives every step its time after the one before it. So no mutant is refused for a forecast that does not fit any
 /// more, and only what it means counts.

@@ -17,8 +17,8 @@ use std::sync::Mutex;
 
 use domicile::plan::{Plan, check::check};
 
+use crate::dice::Dice;
 use crate::each::{count, each_seed, is_replay};
-use crate::mutate::Dice;
 use cases::Case;
 use play::Played;
 

@@ -10,7 +10,7 @@ use domicile::observed::{Host, Observed, Reading};
 use domicile::plan::{Action, Plan};
 
 use super::cases::Case;
-use crate::mutate::Dice;
+use crate::dice::Dice;
 
 /// In how many orders a plan is carried out.
 const ORDERS: usize = 12;
