@@ -20,6 +20,7 @@ mod observe;
 mod overdue;
 mod perform;
 mod power;
+mod prelaunch;
 mod snapshots;
 mod stream;
 mod typed_params;

@@ -9,6 +9,7 @@ use virt_sys as sys;
 use super::context::Context;
 use super::domain::{Guest, expect_not_active};
 use super::failure::Failure;
+use super::prelaunch;
 use crate::desired::OnShutdownTimeout;
 use crate::hypervisor::Outcome;
 use crate::model::{HostName, Millis, VmName};
@@ -184,7 +185,7 @@ pub(super) fn end(
     }
     match runs_on {
         Some(other) => expect_runs_on(context, other, vm, guest.uuid())?,
-        None if super::mark::is_carried(&guest)? => {}
+        None if super::mark::is_carried(&guest)? || prelaunch::never_ran(&guest)? => {}
         None => {
             let why = format!("{vm} is paused, and nothing proves that its guest never ran");
             let help = "If it is known that nothing is lost by it, end it by hand (virsh destroy); else resume it.";

@@ -60,6 +60,36 @@ fn a_cold_copy_that_was_cut_off_is_made_anew_and_the_vm_runs_again() {
     lab.assert_moved_cold("web");
 }
 
+/// Returns as soon as QEMU is being started for a VM.
+const AWAIT_QEMU: &str = r#"until grep -qs "guest=$1" /proc/[0-9]*/cmdline; do sleep 0.01; done"#;
+
+/// The daemon goes on to start it, and nobody is there to note what for. To libvirt it is then paused as by a person.
+#[test]
+#[ignore = "needs root and a lab; tests/run runs it"]
+fn what_was_being_started_to_be_carried_when_we_died_is_ended_by_the_next_apply() {
+    let lab = Lab::up(&["old1:bookworm", "kvm1", "kvm2"]);
+    let off = ["--machine", "pc-i440fx-7.2", "--off"];
+    lab.guest("old1", "archive", &off);
+    let census = Census::of(&lab);
+    let mut here = "old1";
+    for there in ["kvm1", "kvm2"] {
+        let manifest = lab.manifest(&format!(
+            "vms:\n  archive: {{ host: {there}, migration: {{ cold_copy: direct }} }}\n"
+        ));
+        let path = manifest.to_str().unwrap();
+        let applying = lab.start_domicile(&["apply", "-f", path, "--auto-approve"]);
+        let wait = ["timeout", "60", "sh", "-c", AWAIT_QEMU, "wait", "archive"];
+        lab.on(here, &wait);
+        kill_domicile(applying);
+        lab.remove_locks(&manifest);
+        let state = lab.on(here, &["virsh", "domstate", "archive"]);
+        let live = lab.on(here, &["virsh", "dumpxml", "archive"]);
+        assert!(state == "paused" && !live.contains("carried"), "{state}");
+        census.assert_ends(&manifest, &[("archive", there)]);
+        here = there;
+    }
+}
+
 #[test]
 #[ignore = "needs root and a lab; tests/run runs it"]
 fn a_host_that_does_not_answer_is_named_in_time_and_nothing_is_changed() {
