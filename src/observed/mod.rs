@@ -17,6 +17,6 @@ pub use needs::{Agent, CpuFeature, FeaturePolicy, MemoryPages, Needs, SecretRef,
 pub use offers::{Offers, Pages, Secret, Tsc};
 pub use qemu::QemuAnswer;
 pub use reading::{
-    Disk, FORMAT_VERSION, Host, Observed, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
+    Disk, FORMAT_VERSION, Host, Observed, Places, Pool, Reading, Vm, VmDetail, Volume, VolumeDetail,
 };
 pub use roster::{Roster, RosterHost, RosterVm};

@@ -17,6 +17,9 @@ use crate::model::{
 /// The layout of a reading on disk. A minor step adds fields, a major one changes their meaning.
 pub const FORMAT_VERSION: &str = "1.2";
 
+/// VMs, with the hosts that have each.
+pub type Places<'o> = BTreeMap<&'o VmName, Vec<(&'o HostName, &'o Vm)>>;
+
 /// One reading of all hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {
@@ -294,6 +297,18 @@ impl Observed {
     ) -> impl Iterator<Item = (&'a HostName, &'a Vm)> + 'a {
         self.reached()
             .filter_map(move |(name, host)| Some((name, host.vms.get(vm)?)))
+    }
+
+    /// Every VM that was read, with the hosts that have it, in order of name: for who asks about many of them.
+    #[must_use]
+    pub fn places(&self) -> Places<'_> {
+        let mut all = Places::new();
+        for (host, reading) in self.reached() {
+            for (name, vm) in &reading.vms {
+                all.entry(name).or_default().push((host, vm));
+            }
+        }
+        all
     }
 
     /// The volume at that place, if the host has it.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Action, Carry, Plan};
 use crate::model::{Bytes, HostName, PoolName, VmName, VolumeFormat, VolumeRef};
-use crate::observed::{self, Observed};
+use crate::observed::{self, Observed, Places};
 
 /// Fingerprints of everything that a plan rests on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,15 +96,16 @@ impl Basis {
                 of_host.insert(at.pool.clone(), PoolPrint::of(pool));
             }
         }
-        let vms = plan.moves.iter().map(|a_move| &a_move.vm);
+        let (vms, places) = (
+            plan.moves.iter().map(|a_move| &a_move.vm),
+            observed.places(),
+        );
         Self {
             hosts: observed
                 .reached()
                 .map(|(name, host)| (name.clone(), HostPrint::of(host)))
                 .collect(),
-            vms: vms
-                .map(|vm| (vm.clone(), vm_prints(observed, vm)))
-                .collect(),
+            vms: vms.map(|vm| (vm.clone(), vm_prints(&places, vm))).collect(),
             pools,
             volumes: volumes
                 .into_iter()
@@ -129,8 +130,9 @@ impl Basis {
         for (name, then) in &self.hosts {
             then.compare(name, now, &mut since);
         }
+        let places = now.places();
         for (vm, then) in &self.vms {
-            compare_vm(vm, then, &vm_prints(now, vm), &mut since);
+            compare_vm(vm, then, &vm_prints(&places, vm), &mut since);
         }
         for (host, pools) in &self.pools {
             // That a host does not answer was told.
@@ -178,10 +180,10 @@ fn volumes_of(plan: &Plan) -> BTreeSet<VolumeRef> {
     all
 }
 
-fn vm_prints(observed: &Observed, vm: &VmName) -> BTreeMap<HostName, VmPrint> {
-    let found = observed.hosts_of(vm);
+fn vm_prints(places: &Places<'_>, vm: &VmName) -> BTreeMap<HostName, VmPrint> {
+    let found = places.get(vm).into_iter().flatten();
     found
-        .map(|(host, vm)| (host.clone(), VmPrint::of(vm)))
+        .map(|(host, vm)| ((*host).clone(), VmPrint::of(vm)))
         .collect()
 }
 

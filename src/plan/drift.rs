@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Difference, Plan};
 use crate::desired::Desired;
 use crate::model::{DiskDevice, DiskTarget, HostName, VmName};
-use crate::observed::{Observed, Vm};
+use crate::observed::{Observed, Places, Vm};
 
 /// The layout of a drift report in JSON. A minor step adds fields, a major one changes their meaning.
 const FORMAT_VERSION: &str = "1.0";
@@ -130,8 +130,14 @@ impl Drift {
             .keys()
             .filter_map(|host| of_host(host, then, now))
             .collect();
+        let (places_then, places_now) = (then.places(), now.places());
         for (vm, shall) in &desired.vms {
-            let own = Seen::of(vm, then, now).drifted();
+            let seen = Seen {
+                name: vm,
+                then: on_hosts_of(&places_then, vm, now),
+                now: on_hosts_of(&places_now, vm, then),
+            };
+            let own = seen.drifted();
             drifted.extend(own.into_iter().map(|mut one| {
                 one.verdict = verdict(&one, vm, &shall.host, plan);
                 one
@@ -206,6 +212,16 @@ fn verdict(one: &Drifted, vm: &VmName, shall: &HostName, plan: &Plan) -> Verdict
     }
 }
 
+/// Where a VM was seen in one reading, of the hosts that the other one reached, too.
+fn on_hosts_of<'o>(
+    places: &Places<'o>,
+    name: &VmName,
+    other: &Observed,
+) -> BTreeMap<&'o HostName, &'o Vm> {
+    let all = places.get(name).into_iter().flatten().copied();
+    all.filter(|(host, _)| other.host(host).is_some()).collect()
+}
+
 /// A VM in both readings, on the hosts that both of them reached.
 struct Seen<'o> {
     name: &'o VmName,
@@ -214,18 +230,6 @@ struct Seen<'o> {
 }
 
 impl<'o> Seen<'o> {
-    fn of(name: &'o VmName, then: &'o Observed, now: &'o Observed) -> Self {
-        let on = |reading: &'o Observed, other: &Observed| {
-            let all = reading.hosts_of(name);
-            all.filter(|(host, _)| other.host(host).is_some()).collect()
-        };
-        Self {
-            name,
-            then: on(then, now),
-            now: on(now, then),
-        }
-    }
-
     fn drifted(&self) -> Vec<Drifted> {
         if self.then.is_empty() {
             return Vec::new();

@@ -26,9 +26,11 @@ pub fn demands(desired: &Desired) -> Vec<(VmName, HostName)> {
 /// about before a plan can be made, given a reading without XML.
 #[must_use]
 pub fn questions(desired: &Desired, observed: &Observed) -> Vec<(VmName, HostName)> {
-    let mut all = demands(desired);
-    all.retain(|(vm, to)| observed.hosts_of(vm).any(|(host, _)| host != to));
-    all
+    let all = leaving(desired, observed).map(|(name, .., to)| (name, to));
+    // Once, wherever it is, and in order of name.
+    let all: BTreeMap<&VmName, &HostName> = all.collect();
+    let owned = all.into_iter();
+    owned.map(|(vm, to)| (vm.clone(), to.clone())).collect()
 }
 
 /// The VMs that run, shall be on another host and may go there live, whose settings say that their QEMU be asked
@@ -152,8 +154,9 @@ fn made(observed: &Observed, mark: &MoveMark) -> Vec<VolumeRef> {
 
 /// What earlier applies have written on the VMs of the manifest.
 fn marks<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = &'a MoveMark> {
-    let seen = desired.vms.keys().flat_map(|name| observed.hosts_of(name));
-    seen.filter_map(|(_, vm)| vm.mark())
+    let seen = observed.reached().flat_map(|(_, host)| &host.vms);
+    let named = seen.filter(|(name, _)| desired.vms.contains_key(*name));
+    named.filter_map(|(_, vm)| vm.mark())
 }
 
 /// Each VM of the manifest on each host where it was seen and shall not be, with where it shall be.
@@ -161,9 +164,12 @@ fn leaving<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
 ) -> impl Iterator<Item = (&'a VmName, &'a HostName, &'a Vm, &'a HostName)> {
-    desired.vms.iter().flat_map(move |(name, wanted)| {
-        let seen = observed.hosts_of(name);
-        seen.filter(|(host, _)| **host != wanted.host)
-            .map(move |(host, vm)| (name, host, vm, &wanted.host))
+    let seen = observed.reached().flat_map(|(host, reading)| {
+        let vms = reading.vms.iter();
+        vms.map(move |(name, vm)| (name, host, vm))
+    });
+    seen.filter_map(|(name, host, vm)| {
+        let wanted = desired.vms.get(name)?;
+        (wanted.host != *host).then_some((name, host, vm, &wanted.host))
     })
 }

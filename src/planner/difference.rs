@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::storages::Storages;
 use crate::desired::Desired;
 use crate::model::{HostName, VmName};
-use crate::observed::{Observed, Reading, Vm};
+use crate::observed::{Observed, Places, Reading, Vm};
 use crate::plan::{Finding, Severity};
 
 /// The places where a VM of one name was found, with one UUID.
@@ -18,8 +18,7 @@ pub(super) struct Found<'a> {
 /// What a reading of many hosts would have to be gone through for again and again.
 #[derive(Debug)]
 pub(super) struct Index<'a> {
-    /// Every VM that was read, by its name.
-    vms: BTreeMap<&'a VmName, Vec<(&'a HostName, &'a Vm)>>,
+    vms: Places<'a>,
     /// Those of them that are to come to a host, by its name.
     comers: BTreeMap<&'a HostName, Vec<(&'a VmName, &'a Vm)>>,
     pub(super) storages: Storages<'a>,
@@ -27,11 +26,9 @@ pub(super) struct Index<'a> {
 
 impl<'a> Index<'a> {
     pub(super) fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
-        let mut vms: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut comers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, reading) in observed.reached() {
             for (name, vm) in &reading.vms {
-                vms.entry(name).or_default().push((host, vm));
                 let wanted = desired.vms.get(name).map(|wanted| &wanted.host);
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != host) {
                     comers.entry(wanted).or_default().push((name, vm));
@@ -39,7 +36,7 @@ impl<'a> Index<'a> {
             }
         }
         Self {
-            vms,
+            vms: observed.places(),
             comers,
             storages: Storages::of(desired, observed),
         }
