@@ -48,7 +48,6 @@ use std::collections::BTreeSet;
 pub use ask::{Unread, demands, monitors, questions, unread};
 
 use crate::desired::Desired;
-use intent::Intent;
 
 use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Reading};
@@ -162,7 +161,9 @@ fn plan_with(desired: &Desired, observed: &Observed, asking: bool) -> Plan {
         findings.extend(decision.findings);
         intents.extend(decision.intent);
     }
-    findings.extend(gaps(observed, &intents));
+    let ends = intents.iter();
+    let ends = ends.flat_map(|intent| [intent.way.from, intent.way.to]);
+    let mut taking_part: BTreeSet<HostName> = ends.cloned().collect();
     let world = detour::World {
         desired,
         observed,
@@ -171,6 +172,10 @@ fn plan_with(desired: &Desired, observed: &Observed, asking: bool) -> Plan {
         asking,
     };
     let mut plan = arrange::arrange(world, intents, &changes, findings);
+    let ways = plan.moves.iter();
+    taking_part.extend(ways.flat_map(|it| [it.from.clone(), it.to.clone()]));
+    plan.findings.extend(gaps(observed, &taking_part));
+    plan.findings.sort();
     plan.alternatives =
         alternatives::alternatives(desired, observed, &settled.paused, &index, &plan.findings);
     plan
@@ -217,15 +222,11 @@ fn host_findings(observed: &Observed) -> Vec<Finding> {
     findings
 }
 
-/// What could not be read on hosts that take part in a move.
-fn gaps(observed: &Observed, intents: &[Intent<'_>]) -> Vec<Finding> {
-    let ends = intents
-        .iter()
-        .flat_map(|intent| [intent.way.from, intent.way.to]);
-    let takes_part: BTreeSet<&HostName> = ends.collect();
+/// What could not be read on hosts that take part in a move, those by way of which one goes included.
+fn gaps(observed: &Observed, taking_part: &BTreeSet<HostName>) -> Vec<Finding> {
     let hosts = observed
         .reached()
-        .filter(|(host, _)| takes_part.contains(host));
+        .filter(|(host, _)| taking_part.contains(*host));
     let all = hosts.flat_map(|(host, reading)| reading.gaps.iter().map(move |gap| (host, gap)));
     let finding = |(host, gap): (&HostName, &String)| Finding {
         severity: Severity::Note,

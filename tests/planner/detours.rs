@@ -42,6 +42,20 @@ fn full_hosts_trade_their_vms_by_way_of_a_third_host_and_nobody_is_stopped() {
 }
 
 #[test]
+fn what_could_not_be_read_on_a_third_host_is_told_where_somebody_goes_by_way_of_it() {
+    let mut fleet = trade(5);
+    fleet.host("kvm3").gaps = vec!["its secrets could not be listed".to_owned()];
+    let told = |fleet: &Fleet| {
+        let mut found = fleet.plan().findings.into_iter();
+        let incomplete = found.find(|finding| finding.code == "reading-incomplete");
+        incomplete.and_then(|finding| finding.host)
+    };
+    assert_eq!(told(&fleet).unwrap().as_str(), "kvm3");
+    fleet.desired.gates.max_detours = Some(0);
+    assert_eq!(told(&fleet), None, "nobody goes there");
+}
+
+#[test]
 fn a_detour_is_two_moves_of_the_vm_and_says_why() {
     let plan = trade(5).plan();
     let name = detours(&plan)[0];
