@@ -148,7 +148,7 @@ fn conclude(
     let ended = if console.is_live { "\n" } else { "" };
     let shown = text::summary(plan, events, &console.style);
     print(&format!("{ended}\n{shown}"))?;
-    match text::next(summary, &console.style).filter(|_| console.hints) {
+    match text::next(plan, summary, &console.style).filter(|_| console.hints) {
         Some(next) => print(&next),
         None => Ok(()),
     }

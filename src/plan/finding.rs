@@ -38,6 +38,9 @@ pub struct Finding {
     pub remedy: String,
 }
 
+/// The code of what is told of a VM that an earlier apply's move is finished for, and that is wanted elsewhere by now.
+pub const FINISHED_FIRST: &str = "finished-first";
+
 /// The VMs of which these findings refuse a wanted change.
 pub(crate) fn refused(findings: &[Finding]) -> BTreeSet<&VmName> {
     let blocking = findings

@@ -22,7 +22,7 @@ pub use basis::{Basis, Since};
 pub use carrying::Carrying;
 pub use drift::{Drift, DriftKind, Drifted, Verdict};
 pub(crate) use finding::refused;
-pub use finding::{Finding, Severity};
+pub use finding::{FINISHED_FIRST, Finding, Severity};
 pub use meaning::{Meaning, PlanHash};
 pub use placement::{Carry, DiskPlacement};
 pub use resource::{Capacity, Resource, Slot};
@@ -313,6 +313,15 @@ impl Plan {
     #[must_use]
     pub fn refused(&self) -> BTreeSet<&VmName> {
         refused(&self.findings)
+    }
+
+    /// The VMs that this plan brings only to where an earlier apply was moving them, although more is wanted: the next
+    /// plan goes on from there.
+    #[must_use]
+    pub fn finished_first(&self) -> BTreeSet<&VmName> {
+        let told = self.findings.iter();
+        let told = told.filter(|finding| finding.code == FINISHED_FIRST);
+        told.filter_map(|finding| finding.vm.as_ref()).collect()
     }
 
     /// Whether something is in the way of all of it, whichever VM.

@@ -12,7 +12,7 @@ use crate::definition::{self, DefinitionError, Rewrite};
 use crate::desired::{self, ColdCopy, Desired, Method};
 use crate::model::{DiskTarget, HostName, Interface, VmName, VolumeRef};
 use crate::observed::{Host, Observed, VmDetail};
-use crate::plan::{Difference, Finding, MoveKind, Severity};
+use crate::plan::{Difference, FINISHED_FIRST, Finding, MoveKind, Severity};
 use crate::rules::{self, Case, Effect, Verdict};
 
 /// What came of one VM of the manifest.
@@ -190,17 +190,43 @@ fn decide_way<'a>(
     };
     // What is started first can be judged as a running VM only when it runs.
     let is_started = remains.is_active_at_end && !remains.vm.power.is_active();
-    if differences.is_empty() || remains.is_under_way || is_started {
+    if differences.is_empty() {
         decision.intent = intent.finish();
-        return;
+    } else if remains.is_under_way || is_started {
+        decision.findings.push(finished_first(&intent));
+        decision.intent = intent.finish();
+    } else {
+        decision.changes.extend(differences);
+        go_on(decision, intent, findings);
     }
-    decision.changes.extend(differences);
+}
+
+/// Takes the way that was chosen if nothing speaks against it, and else finishes what was begun as far as that may be.
+fn go_on<'a>(decision: &mut Decision<'a>, intent: Intent<'a>, findings: Vec<Finding>) {
     decision.findings.extend(findings);
     decision.findings.extend(unwritable(&intent));
     if !decision.is_blocked() {
         decision.intent = Some(intent);
     } else if may_be_finished(&decision.findings) {
         decision.intent = intent.finish();
+    }
+}
+
+/// More is wanted of a VM than to finish what an earlier apply began, and only then can be seen how.
+fn finished_first(intent: &Intent<'_>) -> Finding {
+    let Intent { name, way, .. } = intent;
+    Finding {
+        severity: Severity::Note,
+        ..blocked(
+            name,
+            FINISHED_FIRST,
+            Some(way.from),
+            format!(
+                "an earlier apply's move of {name} is finished on {} first; what the manifest wants besides is planned after that",
+                way.from
+            ),
+            "apply this plan, then plan again",
+        )
     }
 }
 

@@ -124,6 +124,16 @@ pub(super) const RULES: &[Rule] = &[
         ],
     ),
     rule(
+        "finished-first",
+        "an earlier apply's move ends elsewhere than the manifest wants by now",
+        NOTE,
+        [
+            "How a VM can go on is seen when it runs where it arrives. So a plan that meets its migration under way, or that has to start it first, only brings that to its end; the next plan goes on from there.",
+            "Apply the plan, then plan again.",
+            "Domicile, planning",
+        ],
+    ),
+    rule(
         "unproven-leftover",
         "a volume may be left of an earlier apply",
         NOTE,

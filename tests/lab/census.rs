@@ -66,6 +66,8 @@ struct Found {
 pub(crate) struct Planned {
     /// As in `plan --json`.
     pub(crate) moves: Vec<Value>,
+    /// Whether it only finishes what was begun, for a VM of which more is wanted.
+    pub(crate) finishes_first: bool,
     /// When it was planned.
     pub(crate) at: Instant,
 }
@@ -138,7 +140,12 @@ impl<'l> Census<'l> {
     /// Plans as soon as something can be planned, applies, and fails unless all is as it was, except that these VMs
     /// are where the manifest puts them.
     pub(crate) fn assert_ends(&self, manifest: &Path, now_at: &[(&str, &str)]) -> Planned {
-        let planned = self.plan(manifest);
+        let mut planned = self.plan(manifest);
+        if planned.finishes_first {
+            let line = ["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"];
+            assert!(self.lab.domicile(&line).status.success());
+            planned.moves.extend(self.plan(manifest).moves);
+        }
         self.lab.apply(manifest);
         for (vm, _) in now_at {
             if self.before.vms[*vm][0].1 == "running" {
@@ -155,10 +162,12 @@ impl<'l> Census<'l> {
         loop {
             let output = self.lab.domicile(&["plan", "-f", path, "--json"]);
             let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-            let mut findings = plan["findings"].as_array().unwrap().iter();
-            let Some(blocks) = findings.find(|finding| finding["severity"] == "blocks") else {
+            let findings = plan["findings"].as_array().unwrap();
+            let blocks = findings.iter().find(|told| told["severity"] == "blocks");
+            let Some(blocks) = blocks else {
                 return Planned {
                     moves: plan["moves"].as_array().unwrap().clone(),
+                    finishes_first: findings.iter().any(|told| told["code"] == "finished-first"),
                     at: Instant::now(),
                 };
             };

@@ -16,7 +16,7 @@ mod cold;
 mod compact;
 mod daemons;
 mod definitions;
-#[path = "../support/dice.rs"]
+#[path = "../seeds/dice.rs"]
 mod dice;
 mod disks;
 mod faults;

@@ -1,6 +1,7 @@
 //! What an earlier apply began and what goes on without it: migrations are joined, copies of disks are ended and made anew.
 
 use domicile::model::{JobKind, MoveMark, RunState, VolumeName};
+use domicile::plan::check::check;
 
 use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
 use super::recovery::{cold, interrupted, mark, power};
@@ -21,6 +22,36 @@ fn a_migration_under_way_is_awaited() {
             "remove the mark of web on kvm2"
         ]
     );
+}
+
+/// Somebody wants it back while it is on its way: only where it has arrived can be seen how.
+#[test]
+fn a_vm_that_is_wanted_elsewhere_meanwhile_is_awaited_first_and_the_plan_says_so() {
+    let mut fleet = interrupted(&[
+        ("kvm1", power(RunState::Running, "booted")),
+        ("kvm2", power(RunState::Paused, "migration")),
+    ]);
+    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    here.detail.as_mut().unwrap().job = Some(JobKind::MigrationOut);
+    fleet.wants("web", "kvm1");
+    let mut plan = fleet.plan();
+    assert!(acts(&plan)[0].starts_with("await the migration of web"));
+    assert_eq!(plan.finished_first().len(), 1, "{:#?}", plan.findings);
+    assert_eq!(blocks(&plan), [""; 0]);
+
+    plan.findings.clear();
+    let faults = check(&fleet.desired, &fleet.observed, &plan);
+    assert!(!faults.is_empty(), "that it ends elsewhere must be told");
+}
+
+#[test]
+fn a_vm_that_has_to_be_started_first_is_judged_for_its_way_on_when_it_runs() {
+    let mut fleet = interrupted(&[("kvm2", power(RunState::ShutOff, "shut down"))]);
+    cold(&mut fleet, "kvm2");
+    fleet.wants("web", "kvm1");
+    let plan = fleet.plan();
+    assert_eq!(plan.finished_first().len(), 1, "{:#?}", plan.findings);
+    assert!(acts(&plan).contains(&"start web on kvm2".to_owned()));
 }
 
 #[test]

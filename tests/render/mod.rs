@@ -283,6 +283,7 @@ fn a_vm_that_is_off_because_of_us_is_told_first_and_last() {
     );
     assert!(text.contains("db-1 IS OFF"), "{text}");
     assert!(text.contains("kvm2 does not answer"), "{text}");
-    let next = text::next(&summary, &Style::plain(200)).expect("there is something to do");
+    let style = Style::plain(200);
+    let next = text::next(&sample::plan(), &summary, &style).expect("there is something to do");
     assert!(next.starts_with("Start these VMs first"), "{next}");
 }

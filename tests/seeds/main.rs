@@ -5,11 +5,10 @@
 //! that runs it alone. The number of seeds is what these tests live of, so they are built for speed:
 //! `cargo test --profile checked --test seeds`; without that they try a few.
 
-#[path = "../support/dice.rs"]
-mod dice;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dice;
 mod each;
 mod inputs;
 mod mutants;

@@ -241,7 +241,7 @@ fn closing(summary: &Summary) -> String {
 
 /// What a person should do after an apply that did not do everything; `None` after one that did.
 #[must_use]
-pub fn next(summary: &Summary, style: &Style) -> Option<String> {
+pub fn next(plan: &Plan, summary: &Summary, style: &Style) -> Option<String> {
     let Summary {
         failed,
         left,
@@ -259,6 +259,17 @@ pub fn next(summary: &Summary, style: &Style) -> Option<String> {
         "Every VM is where it was or where it was going, and no disk was deleted before its copy was proven. \
          `domicile plan` shows what is left, and `domicile apply` goes on from there."
             .to_owned()
+    } else if !plan.finished_first().is_empty() {
+        let names: Vec<&str> = plan
+            .finished_first()
+            .into_iter()
+            .map(VmName::as_str)
+            .collect();
+        format!(
+            "These VMs are where an earlier apply was moving them, and the manifest wants more: {}. `domicile plan` shows \
+             it, and `domicile apply` goes on from there.",
+            names.join(", "),
+        )
     } else {
         return None;
     };
