@@ -2,7 +2,7 @@
 //! disk at all.
 
 use super::case::{Case, Effect, Rule, Verdict, When};
-use crate::model::VolumeRef;
+use crate::model::{BackingLayer, VolumeRef};
 use crate::observed::Disk;
 use crate::plan::{Carry, DiskPlacement};
 
@@ -24,6 +24,15 @@ pub(super) const RULES: &[Rule] = &[
         remedy: "Take `shared` off the pool, so that disks are copied, or mount the same storage on both hosts.",
         source: "Domicile, invariant 2; libvirt does not compare it",
         judge: shared_differs,
+    },
+    Rule {
+        code: "base-not-shared",
+        title: "a disk stays on shared storage, and what it stands on is elsewhere",
+        effects: &[Effect::Blocks, Effect::Risk],
+        why: "A linked clone names its base by a path. At the destination nothing is there, or another image, and the guest would read that.",
+        remedy: "Move the disk to a pool that is not shared, which takes its base along, or put the base on the shared storage (`qemu-img rebase`).",
+        source: "Domicile, invariant 2; QEMU opens whatever has the path",
+        judge: base_not_shared,
     },
     Rule {
         code: "shared-unproven",
@@ -167,6 +176,60 @@ fn differs(
             case.from, case.to
         ))
     })
+}
+
+fn base_not_shared(case: &Case<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for (placed, ..) in staying(case) {
+        let mut disks = case.detail.disks.iter();
+        let Some(disk) = disks.find(|disk| disk.target == placed.target) else {
+            continue;
+        };
+        let apart = disk.backing.iter().find(|layer| !is_shared(case, layer));
+        verdicts.extend(apart.map(|layer| base_elsewhere(case, disk, layer)));
+    }
+    verdicts
+}
+
+/// Whether both hosts see the layer in one storage, at one path.
+fn is_shared(case: &Case<'_>, layer: &BackingLayer) -> bool {
+    let Some((pool, _)) = &layer.volume else {
+        return false;
+    };
+    let Some(here) = case.source.pools.get(pool) else {
+        return false;
+    };
+    let named = case.desired.pool_named(pool, case.from);
+    let declared = case.desired.pool_on(&named, case.to);
+    let mut there = case.destination.pools.iter();
+    there.any(|(name, there)| {
+        let is_declared = case.desired.is_shared(&named) && *name == declared;
+        let is_known = here.storage.is_some() && here.storage == there.storage;
+        (is_declared || is_known) && here.path == there.path
+    })
+}
+
+/// Where the base of a disk that stays is not on the shared storage.
+const REMEDY: &str =
+    "move the disk to a pool that is not shared, or put the base on the shared storage";
+
+fn base_elsewhere(case: &Case<'_>, disk: &Disk, layer: &BackingLayer) -> Verdict {
+    let (target, path, to) = (&disk.target, &layer.path, case.to);
+    let stands = format!("disk {target} stays, and stands on {path}");
+    let pools = case.destination.pools.values();
+    let mut volumes = pools.flat_map(|pool| pool.volumes.values());
+    let (effect, message, remedy) = if volumes.any(|volume| volume.path == *path) {
+        let message = format!("{stands}, of which {to} has its own");
+        (Effect::Blocks, message, REMEDY)
+    } else if layer.volume.is_none() {
+        let message = format!("{stands}, which is in no pool, so {to} cannot be asked for it");
+        let remedy = "accept it if both hosts see the same image there";
+        (Effect::Risk, message, remedy)
+    } else {
+        let message = format!("{stands}, which {to} does not have");
+        (Effect::Blocks, message, REMEDY)
+    };
+    Verdict::new("base-not-shared", effect, to, message, remedy)
 }
 
 fn shared_unproven(case: &Case<'_>) -> Vec<Verdict> {
