@@ -231,7 +231,12 @@ fn a_vm_that_we_shut_down_is_started_where_it_was_when_the_manifest_turned_back(
 #[test]
 fn incomplete_copies_are_never_started() {
     let off = || power(RunState::ShutOff, "shutdown");
-    let fleet = interrupted(&[("kvm1", off()), ("kvm2", off())]);
+    let mut fleet = interrupted(&[("kvm1", off()), ("kvm2", off())]);
+    let told = blocks(&fleet.plan()).join(" ");
+    assert_eq!(told, "unfinished", "it may have arrived live and run there");
+    for host in ["kvm1", "kvm2"] {
+        cold(&mut fleet, host);
+    }
     assert_eq!(
         acts(&fleet.plan())[0],
         "remove the definition of web on kvm2"

@@ -53,7 +53,7 @@ use crate::plan::{Action, Finding, Severity};
 pub(super) use record::at;
 use record::{Record, disk_only};
 pub(super) use remains::Remains;
-use way_out::{Job, Side, Why, way_out};
+use way_out::{Copies, Job, Side, Why, way_out};
 
 /// Nothing is left of any apply.
 fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
@@ -116,11 +116,15 @@ pub(super) fn remains<'a>(
             Job::None | Job::Other => disk_only(observed, name, mark, host, vm),
         }
     } else {
-        let complete = there.and_then(Vm::mark).is_some_and(|mark| mark.complete);
+        let copies = match there.and_then(Vm::mark) {
+            Some(mark) if mark.complete => Copies::Complete,
+            _ if mark.cold => Copies::Incomplete,
+            _ => Copies::Live,
+        };
         let way = way_out(
             Side::of(here),
             Side::of(there),
-            complete,
+            copies,
             Job::of(here, there),
         );
         record
@@ -276,6 +280,10 @@ impl Case<'_> {
             Why::Twice => (
                 "it may run twice",
                 format!("look at {look}; end the one that is wrong with `virsh destroy`, then plan again; Domicile will not choose"),
+            ),
+            Why::Either => (
+                "it was being migrated live, and either may be the one that ran last",
+                format!("see which images were written last; `virsh undefine {in_shell}` on the other host, then plan again"),
             ),
             Why::Unsure => (
                 "nobody can tell whether it is whole there",

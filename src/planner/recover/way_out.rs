@@ -17,7 +17,8 @@
 //! | active | — or off | none | back; one that is paused by migration runs again first |
 //! | — or off | running, or paused by a person | none | forward |
 //! | — or off | by migration, or stands still by itself | none | stop: whether it is whole there nobody can tell |
-//! | off | off, copies not known to be complete | none | back |
+//! | off | off, carried cold, copies not known to be complete | none | back |
+//! | off | off, migrated live | none | stop: the destination's definition is written when a migration ends, so it may have run there last |
 //! | off | — | none | back |
 //! | off | off, copies complete | none | forward |
 //! | — | off | none | forward |
@@ -127,12 +128,26 @@ pub(super) enum Why {
     Twice,
     /// It is only at the destination, where nobody can tell whether it is whole.
     Unsure,
+    /// It is off on both, and either may have run last.
+    Either,
     /// Neither host has it.
     Gone,
 }
 
-/// The way out of a state. `complete`: the mark at the destination says that every copy there is proven.
-pub(super) fn way_out(here: Side, there: Side, complete: bool, job: Job) -> WayOut {
+/// What is known of the copies at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// The mark there says that every one is proven.
+    Complete,
+    /// They were carried cold, and no mark says that they are complete.
+    Incomplete,
+    /// A live migration has brought them. libvirt writes the definition there when it ends, before the guest goes on,
+    /// and takes the source's away after that.
+    Live,
+}
+
+/// The way out of a state.
+pub(super) fn way_out(here: Side, there: Side, copies: Copies, job: Job) -> WayOut {
     use Side::{Absent, ByMigration, ByUser, Crashed, Off, PostCopy, Running, Still, Torn};
     let back = |ends_destination| WayOut::Back {
         ends_destination,
@@ -157,7 +172,8 @@ pub(super) fn way_out(here: Side, there: Side, complete: bool, job: Job) -> WayO
         (here, _) if here.is_active() => back(false),
         (_, Running | ByUser) | (Absent, Off) => forward(false),
         (_, ByMigration | Still) => WayOut::Stop(Why::Unsure),
-        (Off, Off) if complete => forward(false),
+        (Off, Off) if copies == Copies::Complete => forward(false),
+        (Off, Off) if copies == Copies::Live => WayOut::Stop(Why::Either),
         (Absent, Absent) => WayOut::Stop(Why::Gone),
         // Sides that are active were taken above.
         (Off | Running | ByMigration | ByUser | Still, Absent | Off) => back(false),
@@ -187,18 +203,12 @@ mod tests {
     };
 
     /// Every pair, complete or not, with each kind of job.
-    fn each(mut see: impl FnMut(Side, Side, bool, Job, WayOut)) {
+    fn each(mut see: impl FnMut(Side, Side, Copies, Job, WayOut)) {
         for here in ALL {
             for there in ALL {
-                for complete in [false, true] {
+                for copies in [Copies::Complete, Copies::Incomplete, Copies::Live] {
                     for job in [Job::None, Job::Migration, Job::Other] {
-                        see(
-                            here,
-                            there,
-                            complete,
-                            job,
-                            way_out(here, there, complete, job),
-                        );
+                        see(here, there, copies, job, way_out(here, there, copies, job));
                     }
                 }
             }
@@ -206,7 +216,7 @@ mod tests {
     }
 
     fn idle(here: Side, there: Side) -> WayOut {
-        way_out(here, there, false, Job::None)
+        way_out(here, there, Copies::Incomplete, Job::None)
     }
 
     #[test]
@@ -222,7 +232,10 @@ mod tests {
     fn a_migration_of_ours_is_joined() {
         for here in [Running, ByMigration, ByUser, PostCopy] {
             for there in [ByMigration, Running, PostCopy] {
-                assert_eq!(way_out(here, there, false, Job::Migration), WayOut::Await);
+                assert_eq!(
+                    way_out(here, there, Copies::Live, Job::Migration),
+                    WayOut::Await
+                );
             }
         }
     }
@@ -230,7 +243,7 @@ mod tests {
     #[test]
     fn a_migration_of_which_the_destination_shows_nothing_is_not_taken_for_ours() {
         for there in [Absent, Off] {
-            let way = way_out(Running, there, false, Job::Migration);
+            let way = way_out(Running, there, Copies::Live, Job::Migration);
             assert_eq!(way, WayOut::Stop(Why::Strange));
         }
     }
@@ -238,7 +251,7 @@ mod tests {
     #[test]
     fn a_migration_that_has_left_the_source_is_between_two_states() {
         for here in [Absent, Off] {
-            let way = way_out(here, ByMigration, false, Job::Migration);
+            let way = way_out(here, ByMigration, Copies::Live, Job::Migration);
             assert_eq!(way, WayOut::Stop(Why::Between));
         }
         assert_eq!(idle(PostCopy, PostCopy), WayOut::Stop(Why::Between));
@@ -319,8 +332,10 @@ mod tests {
 
     #[test]
     fn copies_count_only_where_they_are_known_to_be_complete() {
-        assert_eq!(way_out(Off, Off, true, Job::None), FORWARD);
-        assert_eq!(way_out(Off, Off, false, Job::None), BACK);
+        assert_eq!(way_out(Off, Off, Copies::Complete, Job::None), FORWARD);
+        assert_eq!(way_out(Off, Off, Copies::Incomplete, Job::None), BACK);
+        let either = way_out(Off, Off, Copies::Live, Job::None);
+        assert_eq!(either, WayOut::Stop(Why::Either));
         assert_eq!(idle(Off, Absent), BACK);
         assert_eq!(idle(Absent, Off), FORWARD);
     }
@@ -333,8 +348,8 @@ mod tests {
     /// What no row may do, whatever it is called.
     #[test]
     fn no_way_out_ends_a_guest_that_executes_or_trusts_copies_that_may_be_incomplete() {
-        each(|here, there, complete, job, way| {
-            let state = format!("{here:?} {there:?} {complete} {job:?}: {way:?}");
+        each(|here, there, copies, job, way| {
+            let state = format!("{here:?} {there:?} {copies:?} {job:?}: {way:?}");
             match way {
                 WayOut::Forward { ends_source } => {
                     assert_eq!(ends_source, here.is_active(), "{state}");
@@ -342,7 +357,10 @@ mod tests {
                         !ends_source || (here == ByMigration && there == Running),
                         "{state}"
                     );
-                    assert!(there.is_active() || here == Absent || complete, "{state}");
+                    assert!(
+                        there.is_active() || here == Absent || copies == Copies::Complete,
+                        "{state}"
+                    );
                     assert_eq!(job, Job::None, "{state}");
                 }
                 WayOut::Back {
