@@ -375,10 +375,12 @@ pub(super) fn bases(disk: &DiskPlacement) -> Option<(&VolumeRef, &VolumeRef)> {
     }
 }
 
-/// Whether it does so when nobody moves it.
-fn starts_with_its_host(intent: &Intent<'_>) -> bool {
+/// Whether it starts with its host when the move is over, and not before. What an earlier apply's mark withholds, this
+/// one does too, or nobody would know of it any more.
+fn withholds_autostart(intent: &Intent<'_>) -> bool {
     let mark = intent.detail.mark.as_ref();
-    intent.vm.autostart || mark.is_some_and(|mark| mark.autostart)
+    let leaves = intent.way.from != intent.way.to;
+    leaves && intent.vm.autostart || mark.is_some_and(|mark| mark.autostart)
 }
 
 /// What is written before the move. A base is ours only where this plan makes it; one that is there is somebody's.
@@ -409,7 +411,7 @@ fn mark(intent: &Intent<'_>, stale: &BTreeSet<Stored>) -> MoveMark {
         to: intent.way.to.clone(),
         to_uuid: intent.destination.uuid.clone(),
         was_active: intent.starts || intent.vm.power.is_active(),
-        autostart: intent.way.from != intent.way.to && starts_with_its_host(intent),
+        autostart: withholds_autostart(intent),
         cold: intent.way.from != intent.way.to && intent.transfer != Transfer::Live,
         complete: false,
         source_volumes: copied()
