@@ -321,7 +321,11 @@ impl Plan {
     pub fn finished_first(&self) -> BTreeSet<&VmName> {
         let told = self.findings.iter();
         let told = told.filter(|finding| finding.code == FINISHED_FIRST);
-        told.filter_map(|finding| finding.vm.as_ref()).collect()
+        let told = told.filter_map(|finding| finding.vm.as_ref());
+        let finished = self.moves.iter();
+        let finished = finished.filter(|it| it.kind == MoveKind::Finish);
+        let finished: BTreeSet<&VmName> = finished.map(|it| &it.vm).collect();
+        told.filter(|vm| finished.contains(vm)).collect()
     }
 
     /// Whether something is in the way of all of it, whichever VM.

@@ -189,7 +189,9 @@ fn decide_way<'a>(
         unused_bases: remains.unused_bases,
     };
     // What is started first can be judged as a running VM only when it runs.
-    let is_started = remains.is_active_at_end && !remains.vm.power.is_active();
+    let stays = intent.way.from == intent.way.to;
+    let runs_again = remains.is_active_at_end || intent.restart && stays;
+    let is_started = runs_again && !remains.vm.power.is_active();
     if differences.is_empty() {
         decision.intent = intent.finish();
     } else if remains.is_under_way || is_started {

@@ -81,6 +81,13 @@ impl Simulator {
         self
     }
 
+    /// From now on volumes may go, too, on which VMs stand by now that may be touched.
+    pub fn manage_what_is_used(&self) {
+        let mut state = self.state();
+        let own = state.invariants.own_volumes(&state.world);
+        state.invariants.removable.extend(own);
+    }
+
     /// The same hosts, where this volume holds something else than the volumes of the same name, format and size.
     #[must_use]
     pub fn with_other_contents(self, at: &VolumeRef) -> Self {

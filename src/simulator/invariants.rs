@@ -87,7 +87,7 @@ pub(super) struct Invariants {
     /// VMs that may be touched.
     managed: BTreeSet<VmName>,
     /// Volumes that may be removed.
-    removable: BTreeSet<Place>,
+    pub(super) removable: BTreeSet<Place>,
 }
 
 impl Invariants {
@@ -124,7 +124,7 @@ impl Invariants {
     }
 
     /// Volumes of the managed VMs: their disks, what is below those, and what a mark says was made for them.
-    fn own_volumes(&self, world: &World) -> BTreeSet<Place> {
+    pub(super) fn own_volumes(&self, world: &World) -> BTreeSet<Place> {
         let mut own = BTreeSet::new();
         for (host, name, vm) in world.each_vm() {
             let Some(detail) = vm.detail.as_deref().filter(|_| self.managed.contains(name)) else {

@@ -1,6 +1,7 @@
 //! What an earlier apply began and what goes on without it: migrations are joined, copies of disks are ended and made anew.
 
 use domicile::model::{JobKind, MoveMark, RunState, VolumeName};
+use domicile::plan::Action;
 use domicile::plan::check::check;
 
 use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
@@ -52,6 +53,45 @@ fn a_vm_that_has_to_be_started_first_is_judged_for_its_way_on_when_it_runs() {
     let plan = fleet.plan();
     assert_eq!(plan.finished_first().len(), 1, "{:#?}", plan.findings);
     assert!(acts(&plan).contains(&"start web on kvm2".to_owned()));
+}
+
+/// Its disks are looked at when it runs again, and it runs again at once.
+#[test]
+fn a_vm_that_we_shut_down_runs_again_first_where_the_manifest_turned_back_and_wants_another_pool() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::ShutOff, "shut down"))]);
+    cold(&mut fleet, "kvm1");
+    let vm = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    let mark = vm.detail.as_mut().unwrap().mark.as_mut().unwrap();
+    mark.autostart = true;
+    let wanted = fleet.wants("web", "kvm1");
+    let fast = pool_name("fast");
+    wanted.disks.insert("vda".parse().unwrap(), fast);
+    let plan = fleet.plan();
+    assert_eq!(plan.finished_first().len(), 1, "{:#?}", plan.findings);
+    assert!(acts(&plan).contains(&"start web on kvm1".to_owned()));
+    let told = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Mark { .. }));
+    assert_eq!(told.count(), 0);
+}
+
+/// The mark of an earlier apply knows that it starts with its host, and the new mark takes the place of that one.
+#[test]
+fn a_vm_of_which_only_disks_move_by_now_starts_with_its_host_again_in_the_end() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    let vm = fleet.host("kvm1").vms.get_mut("web").unwrap();
+    let mark = vm.detail.as_mut().unwrap().mark.as_mut().unwrap();
+    mark.autostart = true;
+    let wanted = fleet.wants("web", "kvm1");
+    let fast = pool_name("fast");
+    wanted.disks.insert("vda".parse().unwrap(), fast);
+    let plan = fleet.plan();
+    let marks = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Mark { mark, .. } => Some(mark.autostart),
+        _ => None,
+    });
+    assert_eq!(marks.collect::<Vec<_>>(), [true]);
 }
 
 #[test]

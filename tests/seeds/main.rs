@@ -43,6 +43,20 @@ fn whatever_fails_nothing_is_lost_and_applying_again_finishes_it() {
 }
 
 #[test]
+fn whoever_changes_the_manifest_before_all_is_done_gets_what_it_says_by_then() {
+    let test = "whoever_changes_the_manifest";
+    each_seed(test, count(200), |seed| {
+        let mut trial = Trial::new(seed);
+        for round in 0..=seed % 3 {
+            trial.run_with(faults(seed, round), None)?;
+            trial.change_mind(seed.wrapping_add(round));
+        }
+        let refused = trial.settle()?;
+        trial.check_placement(seed, &refused)
+    });
+}
+
+#[test]
 fn wherever_it_is_stopped_nothing_is_lost_and_applying_again_finishes_it() {
     let test = "wherever_it_is_stopped";
     each_seed(test, count(50), |seed| {

@@ -11,6 +11,7 @@ use domicile::plan::{Plan, Severity, Step, StepId, check::check};
 use domicile::planner::plan;
 use domicile::simulator::{Faults, Simulator};
 
+use crate::dice::Dice;
 use crate::each::is_replay;
 use crate::support::sketch::of_seed;
 use crate::support::{Fleet, build};
@@ -23,6 +24,8 @@ pub(crate) struct Trial {
     pub(crate) fleet: Fleet,
     pub(crate) hosts: Simulator,
     failures: Vec<String>,
+    /// Whether the manifest is another one than in the beginning.
+    is_mind_changed: bool,
     /// What was done, step by step, where a person replays one seed.
     told: Vec<String>,
 }
@@ -67,6 +70,7 @@ impl Trial {
             fleet,
             hosts,
             failures: Vec::new(),
+            is_mind_changed: false,
             told: Vec::new(),
         }
     }
@@ -206,10 +210,25 @@ impl Trial {
         }
     }
 
+    /// Somebody writes another host for half of the VMs into the manifest.
+    pub(crate) fn change_mind(&mut self, seed: u64) {
+        let mut dice = Dice::new(seed);
+        let hosts: Vec<HostName> = self.fleet.desired.hosts.keys().cloned().collect();
+        for wanted in self.fleet.desired.vms.values_mut() {
+            if dice.below(2) == 0 {
+                dice.one_of(&hosts).clone_into(&mut wanted.host);
+            }
+        }
+        // Bases that were somebody's, and that clones have come to stand on, go with the last of them where that is asked.
+        self.hosts.manage_what_is_used();
+        self.is_mind_changed = true;
+    }
+
     /// Plans and applies without faults until there is nothing to do; the VMs that are refused by then.
     pub(crate) fn settle(&mut self) -> Result<BTreeSet<VmName>, String> {
         self.hosts.heal();
-        for _ in 0..ROUNDS {
+        // What was under way is finished where it was going before it can go where it is wanted by now.
+        for _ in 0..ROUNDS + usize::from(self.is_mind_changed) {
             let next = self.checked_plan()?;
             if next.steps.is_empty() {
                 let off = self.hosts.stopped();
@@ -228,8 +247,8 @@ impl Trial {
         self.wrong("still something to do", &self.plan().steps)
     }
 
-    /// Whether every VM is where it shall be or refused with a reason, and what ran runs. Where no host lost power, for one seed in four, all is
-    /// as when nothing goes wrong, with nothing left over.
+    /// Whether every VM is where it shall be or refused with a reason, and what ran runs. Where no host lost power, for
+    /// one seed in four, all is as when nothing goes wrong, with nothing left over; unless the manifest has changed.
     pub(crate) fn check_placement(
         &self,
         seed: u64,
@@ -241,7 +260,8 @@ impl Trial {
         let struck = self.hosts.struck();
         let lost_power = struck.iter().any(|fault| fault.contains("HostCrashes"));
         // Doing it all once more costs as much as all that was looked at so far.
-        if lost_power || !seed.is_multiple_of(4) && !is_replay() {
+        let is_other = lost_power || self.is_mind_changed;
+        if is_other || !seed.is_multiple_of(4) && !is_replay() {
             return Ok(());
         }
         let mut calm = Self::new(seed);

@@ -148,7 +148,7 @@ pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
     let moves = plan.moves_by_vm();
     let finished_first = plan.finished_first();
     let wanted = given.desired.vms.iter();
-    let open = wanted.filter(|(name, _)| !refused.contains(name));
+    let open = wanted.filter(|(name, _)| !refused.contains(name) && !finished_first.contains(name));
     let unmet = open.filter_map(|(name, vm)| {
         let is_marked = |(_, vm): &(_, &Vm)| {
             let detail = vm.detail.as_ref();
@@ -160,10 +160,6 @@ pub(super) fn unmet(given: &Given<'_>, plan: &Plan) -> Faults {
             return Some((StepId(0), what));
         }
         let own = moves.get(name).into_iter().flatten();
-        let mut kinds = own.clone().map(|told| told.kind);
-        if finished_first.contains(name) && kinds.next() == Some(MoveKind::Finish) {
-            return None;
-        }
         let last = own.max_by_key(|told| told.steps.first().copied());
         let is_there = last.map_or_else(
             || {

@@ -162,7 +162,8 @@ fn settings(dice: &mut Dice) -> String {
     let copy = dice.one_of(&["auto", "direct", "stream"]);
     let bandwidth = dice.one_of(&["4MiB/s", "8MiB/s", "16MiB/s"]);
     let bases = dice.below(2) == 0;
-    let shrink = dice.below(4) == 0;
+    // Only a stream carries a compacted copy.
+    let shrink = dice.below(3) == 0 && *copy != "direct";
     format!(
         "migration: {{ driver: {driver}, cold_copy: {copy}, bandwidth: {bandwidth}, live_clones: true, \
          remove_unused_bases: {bases}, shrink: {shrink} }}\n"

@@ -14,9 +14,9 @@ impl<'a> Replay<'a> {
         if self.plan.is_refused_whole() {
             return;
         }
-        let refused = self.plan.refused();
+        let (refused, finished_first) = (self.plan.refused(), self.plan.finished_first());
         for (vm, wanted) in &self.given.desired.vms {
-            if refused.contains(vm) {
+            if refused.contains(vm) || finished_first.contains(vm) {
                 continue;
             }
             let last = self.history.own(vm).last().copied();
