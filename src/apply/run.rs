@@ -1,10 +1,11 @@
-//! The coordinator: one thread that decides what starts, and tells in order what happened.
+//! The coordinator: one thread that decides what starts, and tells in order what happened. What it starts is done by
+//! threads that are kept until the end, as many as there was ever work for at once.
 
 use std::collections::BTreeMap;
 use std::thread::Scope;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::board::{Board, Restore, Skip};
 use super::options::Options;
@@ -50,7 +51,7 @@ pub fn run(
         restoring: BTreeMap::new(),
         sink,
     };
-    std::thread::scope(|scope| coordinator.work(scope, &reports));
+    std::thread::scope(|scope| coordinator.work(&mut Crew::new(scope), &reports));
     hosts.under_way(0);
     coordinator.finish()
 }
@@ -59,6 +60,48 @@ pub fn run(
 enum Job {
     Step(StepId),
     Restore(usize, Task),
+}
+
+/// Something to be done on another thread, which reports its end last of all.
+type Errand<'scope> = Box<dyn FnOnce() + Send + 'scope>;
+
+/// The threads that do the work. They end when it is dropped.
+struct Crew<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    threads: usize,
+    errands: Sender<Errand<'scope>>,
+    /// Each thread takes its next errand from here.
+    waiting: Receiver<Errand<'scope>>,
+}
+
+impl<'scope, 'env> Crew<'scope, 'env> {
+    fn new(scope: &'scope Scope<'scope, 'env>) -> Self {
+        let (errands, waiting) = unbounded();
+        Self {
+            scope,
+            threads: 0,
+            errands,
+            waiting,
+        }
+    }
+
+    /// Makes sure that so many errands can be run at once.
+    fn grow_to(&mut self, threads: usize) {
+        while self.threads < threads {
+            let waiting = self.waiting.clone();
+            self.scope.spawn(move || {
+                for errand in waiting {
+                    errand();
+                }
+            });
+            self.threads += 1;
+        }
+    }
+
+    fn send(&self, errand: Errand<'scope>) {
+        // Not while this crew holds a receiver.
+        let _ = self.errands.send(errand);
+    }
 }
 
 struct Coordinator<'a> {
@@ -82,7 +125,7 @@ struct Coordinator<'a> {
 }
 
 impl<'a> Coordinator<'a> {
-    fn work<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, reports: &Receiver<Report>)
+    fn work<'scope>(&mut self, crew: &mut Crew<'scope, '_>, reports: &Receiver<Report>)
     where
         'a: 'scope,
     {
@@ -91,8 +134,9 @@ impl<'a> Coordinator<'a> {
             let jobs = self.choose();
             self.running += jobs.len();
             self.desk.hosts.under_way(self.running);
+            crew.grow_to(self.running);
             for job in jobs {
-                self.hand_out(scope, job);
+                self.hand_out(crew, job);
             }
             if self.running == 0 && !self.is_waiting_for_a_lock() {
                 return;
@@ -178,7 +222,7 @@ impl<'a> Coordinator<'a> {
         self.options.locks.is_some() && could().is_some()
     }
 
-    fn hand_out<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, job: Job)
+    fn hand_out<'scope>(&mut self, crew: &Crew<'scope, '_>, job: Job)
     where
         'a: 'scope,
     {
@@ -188,11 +232,13 @@ impl<'a> Coordinator<'a> {
                 let (plan, cancel) = (self.plan, self.cancel);
                 self.tally.begin(id, self.at);
                 self.tell(Happening::StepStarted { step: id });
-                scope.spawn(move || perform(&desk, id, &plan.steps[id.0].action, cancel));
+                crew.send(Box::new(move || {
+                    perform(&desk, id, &plan.steps[id.0].action, cancel);
+                }));
             }
             Job::Restore(reboot, task) => {
                 let options = self.options;
-                scope.spawn(move || bring_back(&desk, reboot, &task, options));
+                crew.send(Box::new(move || bring_back(&desk, reboot, &task, options)));
             }
         }
     }

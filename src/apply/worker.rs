@@ -1,6 +1,7 @@
-//! Performs one step on a thread of its own and reports to the coordinator.
+//! Performs one step on a thread that does nothing else meanwhile, and reports to the coordinator.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
@@ -45,7 +46,7 @@ impl Desk<'_> {
     /// Fails where these hosts may not be worked on any more.
     fn expect_locked(
         &self,
-        what: &str,
+        what: &dyn fmt::Display,
         hosts: &[&HostName],
         for_bringing_back: bool,
     ) -> Result<(), StepError> {
@@ -53,7 +54,7 @@ impl Desk<'_> {
             .locks
             .and_then(|locks| locks.refusal(hosts, for_bringing_back));
         refusal.map_or(Ok(()), |why| {
-            Err(StepError::new(what, why).with_help(
+            Err(StepError::new(what.to_string(), why).with_help(
                 "Nothing more is started there, since somebody else may work on that host. See who holds its lock with \
                  `domicile unlock`, then plan again",
             ))
@@ -76,7 +77,7 @@ pub(super) fn perform(desk: &Desk<'_>, id: StepId, action: &Action, cancel: &Can
         last_progress: Mutex::new(None),
     };
     let result = catch_unwind(AssertUnwindSafe(|| {
-        desk.expect_locked(&action.to_string(), &action.hosts(), false)?;
+        desk.expect_locked(action, &action.hosts(), false)?;
         desk.hosts.perform(action, &eyes)
     }));
     let result = result.unwrap_or_else(|panic| Err(fault_of(&action.to_string(), panic.as_ref())));
