@@ -4,9 +4,10 @@
 //! said to be under way waits. So one step goes on at a time, and in an order that depends on the awaited moments and
 //! the steps' names alone, never on how the system schedules threads.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crate::model::Millis;
@@ -20,15 +21,33 @@ struct Turns {
     expected: usize,
     /// How many steps are here.
     present: usize,
-    waiting: BTreeSet<Awaited>,
+    waiting: BTreeMap<Awaited, Thread>,
     arrivals: u64,
+}
+
+impl Turns {
+    /// Whose turn it is, once all that are said to be under way wait.
+    fn next(&self) -> Option<(&Awaited, &Thread)> {
+        let all_wait = self.waiting.len() >= self.present && self.present >= self.expected;
+        self.waiting.first_key_value().filter(|_| all_wait)
+    }
+
+    fn is_next(&self, awaited: &Awaited) -> bool {
+        self.next().is_some_and(|(next, _)| next == awaited)
+    }
+
+    /// Wakes whose turn it is, and nobody else: each that looks in vain costs more than most steps do.
+    fn call(&self) {
+        if let Some((_, thread)) = self.next() {
+            thread.unpark();
+        }
+    }
 }
 
 /// Simulated time.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     turns: Mutex<Turns>,
-    changed: Condvar,
     now: AtomicU64,
     /// Real time per simulated time; `None`: no waiting at all.
     pub(super) pace: Option<f64>,
@@ -54,8 +73,9 @@ impl Clock {
 
     /// Says how many steps are under way: time stands still until so many are here.
     pub(super) fn expect(&self, steps: usize) {
-        self.turns().expected = steps;
-        self.changed.notify_all();
+        let mut turns = self.turns();
+        turns.expected = steps;
+        turns.call();
     }
 
     /// Lets a step in and waits for its turn. It leaves when what is returned is dropped.
@@ -105,21 +125,19 @@ impl Presence<'_> {
         let mut turns = clock.turns();
         let moment = clock.now().plus(span).0;
         let awaited = (moment, self.name.clone(), self.arrival);
-        turns.waiting.insert(awaited.clone());
-        clock.changed.notify_all();
-        while turns.waiting.first() != Some(&awaited)
-            || turns.waiting.len() < turns.present
-            || turns.present < turns.expected
-        {
-            turns = clock
-                .changed
-                .wait(turns)
-                .unwrap_or_else(PoisonError::into_inner);
+        turns.waiting.insert(awaited.clone(), thread::current());
+        if !turns.is_next(&awaited) {
+            turns.call();
+        }
+        while !turns.is_next(&awaited) {
+            drop(turns);
+            thread::park();
+            turns = clock.turns();
         }
         if let Some(pace) = clock.pace {
             let ahead = moment.saturating_sub(clock.now().0);
             drop(turns);
-            std::thread::sleep(Duration::from_millis(ahead).mul_f64(pace));
+            thread::sleep(Duration::from_millis(ahead).mul_f64(pace));
             turns = clock.turns();
         }
         clock.now.fetch_max(moment, Ordering::SeqCst);
@@ -129,8 +147,9 @@ impl Presence<'_> {
 
 impl Drop for Presence<'_> {
     fn drop(&mut self) {
-        self.clock.turns().present -= 1;
-        self.clock.changed.notify_all();
+        let mut turns = self.clock.turns();
+        turns.present -= 1;
+        turns.call();
     }
 }
 
@@ -144,7 +163,7 @@ mod tests {
             let clock = Clock::default();
             let ended = Mutex::new(Vec::new());
             clock.expect(3);
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 for (name, span) in [("c", 30), ("a", 20), ("b", 20)] {
                     let (clock, ended) = (&clock, &ended);
                     scope.spawn(move || {
