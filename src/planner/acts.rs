@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use super::intent::{Intent, Transfer};
 use super::room::{self, Stored};
-use crate::definition;
 use crate::desired::{Driver, Method, OnStall};
 use crate::model::{Bytes, MoveMark, VolumeFormat, VolumeRef};
 use crate::plan::{
@@ -356,11 +355,11 @@ fn seen(intent: &Intent<'_>) -> Option<Seen> {
     if !intent.prelude.is_empty() {
         return None;
     }
-    let facts = definition::read(&intent.detail.inactive_xml).ok()?;
+    let facts = intent.facts.as_ref()?;
     let (from, to) = (intent.way.from, intent.way.to);
     let other = (from != to).then(|| to.clone());
     let active = intent.vm.power.is_active();
-    let mut seen = Seen::of(&facts, active, intent.detail.snapshots.len(), other);
+    let mut seen = Seen::of(facts, active, intent.detail.snapshots.len(), other);
     let compacted = |disk: &&DiskPlacement| matches!(disk.carry, Carry::Compact { .. });
     let disks = intent.disks.iter().filter(compacted);
     seen.compacted = disks.filter_map(|disk| disk.from.clone()).collect();

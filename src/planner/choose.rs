@@ -162,12 +162,12 @@ fn decide_way<'a>(
     let choice = choose(&case, &remains, &verdicts);
     let findings = findings_of(&case, &choice, &verdicts);
     let rewrite = rewrite_of(&way, &case);
-    let disks = compact::shaped(&case, choice.transfer);
     let intent = Intent {
         name,
         way,
         vm: remains.vm,
         detail,
+        facts: index.facts(&detail.inactive_xml),
         source,
         destination,
         kind: choice.kind,
@@ -180,8 +180,8 @@ fn decide_way<'a>(
         hands_over: false,
         detour: None,
         starts: choice.kind == MoveKind::Cold,
+        disks: compact::shaped(&case, choice.transfer),
         settings,
-        disks,
         rewrite,
         prelude: remains.prelude,
         restart: remains.was_active && !remains.is_active_at_end,

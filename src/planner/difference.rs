@@ -1,8 +1,11 @@
 //! Where a VM of the manifest is.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::storages::Storages;
+use crate::definition::{self, Facts};
 use crate::desired::Desired;
 use crate::model::{HostName, VmName};
 use crate::observed::{Observed, Places, Reading, Vm};
@@ -22,6 +25,8 @@ pub(super) struct Index<'a> {
     /// Those of them that are to come to a host, by its name.
     comers: BTreeMap<&'a HostName, Vec<(&'a VmName, &'a Vm)>>,
     pub(super) storages: Storages<'a>,
+    /// What the definitions say that were asked for, by their text.
+    facts: RefCell<BTreeMap<String, Option<Rc<Facts>>>>,
 }
 
 impl<'a> Index<'a> {
@@ -39,7 +44,19 @@ impl<'a> Index<'a> {
             vms: observed.places(),
             comers,
             storages: Storages::of(desired, observed),
+            facts: RefCell::default(),
         }
+    }
+
+    /// What a definition says, where it can be read. Each is read once: every way that a VM could go is decided with it.
+    pub(super) fn facts(&self, definition: &str) -> Option<Rc<Facts>> {
+        let mut known = self.facts.borrow_mut();
+        if let Some(facts) = known.get(definition) {
+            return facts.clone();
+        }
+        let facts = definition::read(definition).ok().map(Rc::new);
+        known.insert(definition.to_owned(), facts.clone());
+        facts
     }
 
     /// The VMs that are to come to a host.

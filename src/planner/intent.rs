@@ -1,9 +1,10 @@
 //! What shall happen to one VM, decided and not yet broken up into steps.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::place::Way;
-use crate::definition::Rewrite;
+use crate::definition::{Facts, Rewrite};
 use crate::desired::MigrationSettings;
 use crate::model::{VmName, VolumeRef};
 use crate::observed::{Host, Vm, VmDetail};
@@ -46,6 +47,8 @@ pub(super) struct Intent<'a> {
     pub(super) way: Way<'a>,
     pub(super) vm: &'a Vm,
     pub(super) detail: &'a VmDetail,
+    /// What its persistent definition says, where that can be read.
+    pub(super) facts: Option<Rc<Facts>>,
     pub(super) source: &'a Host,
     pub(super) destination: &'a Host,
     pub(super) kind: MoveKind,
