@@ -107,7 +107,11 @@ pub(super) fn arrange<'a>(
             intents = without(intents, &stuck, &mut refused);
             continue;
         }
-        let solution = ask(world, &intents, &question, work(world, intents.len()));
+        let solution = if first.is_final() {
+            first
+        } else {
+            ask(world, &intents, &question, work(world, intents.len()))
+        };
         let routes = routes(world, &question, &solution);
         let parts = Parts {
             capacities: &capacities,

@@ -132,3 +132,11 @@ pub struct Solution {
     /// How much work the search took, in the unit of [`super::Limits::work`].
     pub work: u64,
 }
+
+impl Solution {
+    /// Whether no work could make it shorter or spare it a detour, so that more work gives the same.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.makespan <= self.bounds.best() && self.detours == 0
+    }
+}
