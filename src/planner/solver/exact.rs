@@ -182,8 +182,8 @@ impl Exact<'_> {
     }
 
     fn attempt(&mut self, item: ItemId, leg: Leg, next: Stand) -> bool {
-        let job = self.routes.job(self.tables, leg).clone();
-        if !self.fits(&job) {
+        let job = self.routes.job(self.tables, leg);
+        if !self.fits(job) {
             return false;
         }
         let used = self.used.clone();
