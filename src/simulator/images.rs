@@ -1,14 +1,18 @@
 //! What is in every volume, as far as moving it depends on it: not bytes, but a name for what a guest would read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::{DiskTarget, VolumeName};
 
 /// A name for what a guest reads from an image and everything below it. A guest that writes makes a new one.
 pub(super) type View = u64;
 
+/// The storage that a pool is on.
+pub(super) type Store = Arc<str>;
+
 /// A volume on its storage: a volume of a shared pool is one place, whichever host is asked for it.
-pub(super) type Place = (String, VolumeName);
+pub(super) type Place = (Store, VolumeName);
 
 /// A VM's disk, by the VM's UUID.
 pub(super) type DiskKey = (String, DiskTarget);
@@ -25,7 +29,7 @@ pub(super) struct Image {
 /// What is in every volume, and what each VM wrote last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Images {
-    pub(super) at: BTreeMap<Place, Image>,
+    at: BTreeMap<Store, BTreeMap<VolumeName, Image>>,
     /// What each disk must read. Several at the start, where a reading shows a VM on two hosts and none is active.
     pub(super) truths: BTreeMap<DiskKey, BTreeSet<View>>,
     alike: BTreeMap<String, View>,
@@ -33,6 +37,30 @@ pub(super) struct Images {
 }
 
 impl Images {
+    pub(super) fn get(&self, store: &str, volume: &VolumeName) -> Option<&Image> {
+        self.at.get(store)?.get(volume)
+    }
+
+    pub(super) fn at(&self, (store, volume): &Place) -> Option<&Image> {
+        self.get(store, volume)
+    }
+
+    pub(super) fn at_mut(&mut self, (store, volume): &Place) -> Option<&mut Image> {
+        self.at.get_mut(store)?.get_mut(volume)
+    }
+
+    /// What is there, an empty one where there was none.
+    pub(super) fn entry(&mut self, (store, volume): Place) -> &mut Image {
+        let on_store = self.at.entry(store).or_default();
+        on_store.entry(volume).or_default()
+    }
+
+    pub(super) fn remove(&mut self, (store, volume): &Place) {
+        if let Some(on_store) = self.at.get_mut(store) {
+            on_store.remove(volume);
+        }
+    }
+
     /// A view that nothing else has.
     pub(super) fn fresh(&mut self) -> View {
         self.last += 1;
@@ -52,7 +80,7 @@ impl Images {
     /// A guest writes: what it wrote before is history wherever else it lies, and true for all who share the disk.
     pub(super) fn write(&mut self, place: &Place) {
         let view = self.fresh();
-        let Some(image) = self.at.get_mut(place) else {
+        let Some(image) = self.at_mut(place) else {
             return;
         };
         let Some(before) = image.view.replace(view) else {

@@ -105,7 +105,7 @@ impl Invariants {
             twice: active_on(world)
                 .into_iter()
                 .filter(|(_, on)| on.len() > 1)
-                .map(|(uuid, _)| uuid)
+                .map(|(uuid, _)| uuid.to_owned())
                 .collect(),
             disks: disks.collect(),
             vms,
@@ -189,19 +189,19 @@ impl Invariants {
         let anywhere = world.each_vm().filter(|(_, _, vm)| vm.power.is_active());
         let anywhere: BTreeSet<&str> = anywhere.map(|(_, _, vm)| vm.uuid.as_str()).collect();
         for (uuid, (vm, was_active)) in &self.vms {
-            let vm = vm.clone();
-            let on = active.get(uuid).map_or(&[][..], Vec::as_slice);
+            let vm = || vm.clone();
+            let on = active.get(uuid.as_str()).map_or(&[][..], Vec::as_slice);
             if on.len() > 1 && !self.twice.contains(uuid) {
-                let hosts = on.to_vec();
+                let (vm, hosts) = (vm(), on.iter().copied().cloned().collect());
                 breaches.insert(Breach::ActiveTwice { vm, hosts });
             } else if !known.contains(uuid.as_str()) {
-                breaches.insert(Breach::Gone { vm });
+                breaches.insert(Breach::Gone { vm: vm() });
             } else if *was_active
                 && !anywhere.contains(uuid.as_str())
                 && !world.stopped.contains(uuid)
                 && !world.crashed.contains(uuid)
             {
-                breaches.insert(Breach::ActiveNowhere { vm });
+                breaches.insert(Breach::ActiveNowhere { vm: vm() });
             }
         }
     }
@@ -262,8 +262,11 @@ impl Invariants {
             for disk in vm.detail.iter().flat_map(|detail| &detail.disks) {
                 let below = disk.backing.iter().map(|layer| layer.path.as_str());
                 let mut paths = disk.path.as_deref().into_iter().chain(below);
+                if !paths.any(|path| is_gone(host, path)) {
+                    continue;
+                }
                 let key = (vm.uuid.clone(), disk.target.clone());
-                if paths.any(|path| is_gone(host, path)) && !self.dangling.contains(&key) {
+                if !self.dangling.contains(&key) {
                     missing.insert(key, (name.clone(), host.clone()));
                 }
             }
@@ -279,18 +282,20 @@ impl Invariants {
             let Some(now) = world.hosts.get(host) else {
                 continue;
             };
-            let names: BTreeSet<&VmName> = before.vms.keys().chain(now.vms.keys()).collect();
-            for name in names {
-                if !self.managed.contains(name) && before.vms.get(name) != now.vms.get(name) {
+            let names = before.vms.keys().chain(now.vms.keys());
+            let others: BTreeSet<&VmName> =
+                names.filter(|name| !self.managed.contains(*name)).collect();
+            for name in others {
+                if before.vms.get(name) != now.vms.get(name) {
                     touched(format!("VM {name} on {host}"));
                 }
             }
             for (pool, state) in &before.pools {
                 let left = now.pools.get(pool).map(|pool| &pool.volumes);
                 for volume in state.volumes.keys() {
-                    let place = world.place(host, pool, volume);
-                    let there = left.is_some_and(|volumes| volumes.contains_key(volume));
-                    if !there && !self.removable.contains(&place) {
+                    let is_there = left.is_some_and(|volumes| volumes.contains_key(volume));
+                    let may_go = || self.removable.contains(&world.place(host, pool, volume));
+                    if !is_there && !may_go() {
                         touched(format!("volume {host}:{pool}/{volume}"));
                     }
                 }
@@ -300,10 +305,10 @@ impl Invariants {
 }
 
 /// The hosts on which each VM is active, by UUID.
-fn active_on(world: &World) -> BTreeMap<String, Vec<HostName>> {
-    let mut found: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
+fn active_on(world: &World) -> BTreeMap<&str, Vec<&HostName>> {
+    let mut found: BTreeMap<&str, Vec<&HostName>> = BTreeMap::new();
     for (host, _, vm) in world.each_vm().filter(|(_, _, vm)| holds_guest(vm)) {
-        found.entry(vm.uuid.clone()).or_default().push(host.clone());
+        found.entry(&vm.uuid).or_default().push(host);
     }
     found
 }

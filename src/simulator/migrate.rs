@@ -244,7 +244,7 @@ impl World {
         if let Some((pool, name)) = self.hosts.get(to).and_then(|state| find(state, new_path)) {
             self.occupy(to, &pool, &name, bytes);
             let place = self.place(to, &pool, &name);
-            self.images.at.entry(place).or_default().view = None;
+            self.images.entry(place).view = None;
         }
     }
 
@@ -304,10 +304,10 @@ impl World {
         let view = self.read(from, path);
         let needs = self
             .place_of(from, path)
-            .and_then(|place| self.images.at.get(&place)?.needs);
+            .and_then(|place| self.images.at(&place)?.needs);
         if let Some(place) = self.place_of(to, new_path) {
             let needs = needs.filter(|_| thin);
-            self.images.at.insert(place, Image { view, needs });
+            *self.images.entry(place) = Image { view, needs };
         }
     }
 

@@ -113,8 +113,7 @@ impl State {
         notes: &mut Vec<String>,
     ) -> Result<Outcome, String> {
         // Whatever was copied while a guest ran is history by now.
-        let named = self.named.clone();
-        self.world.guests_write(&named);
+        self.world.guests_write(&self.named);
         let result = self.world.finish(action, timing, notes);
         if let (
             Ok(_),

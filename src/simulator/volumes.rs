@@ -81,7 +81,7 @@ impl World {
             view: None,
             needs: below,
         };
-        self.images.at.insert((store, at.volume.clone()), image);
+        *self.images.entry((store, at.volume.clone())) = image;
     }
 
     /// Whether anything is written in a volume.
@@ -138,12 +138,8 @@ impl World {
                 ));
             }
         }
-        if self
-            .images
-            .at
-            .get(&self.place_at(from))
-            .is_none_or(|image| image.view.is_none())
-        {
+        let image = self.images.at(&self.place_at(from));
+        if image.is_none_or(|image| image.view.is_none()) {
             return Err(format!("{from} is incomplete"));
         }
         self.check_room(&spec.at.host, &spec.at.pool, allocation(source))
@@ -162,13 +158,8 @@ impl World {
     ) -> Result<Bytes, Refusal> {
         self.check_still(from)?;
         let bytes = allocation(self.volume(from)?);
-        let image = self
-            .images
-            .at
-            .get(&self.place_at(from))
-            .cloned()
-            .unwrap_or_default();
-        self.images.at.insert(self.place_at(&spec.at), image);
+        let image = self.images.at(&self.place_at(from)).cloned();
+        *self.images.entry(self.place_at(&spec.at)) = image.unwrap_or_default();
         Ok(bytes)
     }
 
@@ -216,7 +207,7 @@ impl World {
         let path = self.volume(from)?.path.clone();
         let view = self.read(&from.host, &path);
         let image = Image { view, needs: None };
-        self.images.at.insert(self.place_at(&spec.at), image);
+        *self.images.entry(self.place_at(&spec.at)) = image;
         Ok(())
     }
 
@@ -225,7 +216,7 @@ impl World {
             self.volume(at)?;
             self.check_still(at)?;
         }
-        let image = |at| self.images.at.get(&self.place_at(at));
+        let image = |at| self.images.at(&self.place_at(at));
         match (image(from), image(to)) {
             (Some(one), Some(other)) if one == other && one.view.is_some() => Ok(()),
             _ => Err(format!("{to} does not hold what {from} holds")),
@@ -273,6 +264,6 @@ impl World {
                 pool.available = pool.available.plus(allocation(&volume));
             }
         });
-        self.images.at.remove(&place);
+        self.images.remove(&place);
     }
 }

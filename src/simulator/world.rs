@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::images::{Image, Images, Place, View};
+use super::images::{Image, Images, Place, Store, View};
 use crate::model::{Bytes, HostName, PoolName, RunState, VmName, VolumeName, VolumeRef};
 use crate::observed::{Disk, Host, Observed, Pool, Reading, Vm, VmDetail, Volume};
 use crate::plan::Action;
@@ -19,8 +19,8 @@ pub(super) struct World {
     pub(super) hosts: BTreeMap<HostName, Host>,
     /// Hosts that the recorded reading could not reach.
     pub(super) closed: BTreeMap<HostName, Reading>,
-    /// The storage that each pool is on, where several hosts share it.
-    shared: BTreeMap<(HostName, PoolName), String>,
+    /// The storage that each pool is on.
+    stores: BTreeMap<HostName, BTreeMap<PoolName, Store>>,
     pub(super) images: Images,
     /// Memory that a VM on its way in will need.
     pub(super) reserved: BTreeMap<(HostName, VmName), Bytes>,
@@ -37,6 +37,7 @@ pub(super) struct World {
 }
 
 impl World {
+    /// The hosts of a reading, where these pools are on storage of that name.
     pub(super) fn new(observed: Observed, shared: BTreeMap<(HostName, PoolName), String>) -> Self {
         let mut hosts = BTreeMap::new();
         let mut closed = BTreeMap::new();
@@ -51,9 +52,9 @@ impl World {
             }
         }
         let mut world = Self {
+            stores: stores(&hosts, shared),
             hosts,
             closed,
-            shared,
             images: Images::default(),
             reserved: BTreeMap::new(),
             adrift: BTreeMap::new(),
@@ -81,7 +82,7 @@ impl World {
         });
         for (host, pool, name, volume) in every {
             let place = self.place(host, pool, name);
-            if images.at.contains_key(&place) {
+            if images.at(&place).is_some() {
                 continue;
             }
             let what = volume.detail.as_ref();
@@ -95,7 +96,7 @@ impl World {
                 view: Some(view),
                 needs: None,
             };
-            images.at.insert(place, image);
+            *images.entry(place) = image;
         }
         self.images = images;
         self.join_images();
@@ -110,18 +111,16 @@ impl World {
                     .detail
                     .as_ref()
                     .and_then(|detail| detail.backing.as_ref());
-                let base =
-                    below.and_then(|(path, _)| self.images.at.get(&self.place_of(host, path)?));
+                let base = below.and_then(|(path, _)| self.images.at(&self.place_of(host, path)?));
                 if let Some(base) = base {
                     needed.push((self.place(host, pool, name), base.view));
                 }
             }
         }
         for (place, needs) in needed {
-            self.images
-                .at
-                .entry(place)
-                .and_modify(|image| image.needs = needs);
+            if let Some(image) = self.images.at_mut(&place) {
+                image.needs = needs;
+            }
         }
         self.note_truths();
     }
@@ -130,7 +129,7 @@ impl World {
     pub(super) fn set_other_contents(&mut self, at: &VolumeRef) {
         let place = self.place_at(at);
         let view = self.images.fresh();
-        self.images.at.entry(place).or_default().view = Some(view);
+        self.images.entry(place).view = Some(view);
         self.join_images();
     }
 
@@ -169,23 +168,20 @@ impl World {
     }
 
     /// The storage that a pool is on.
-    pub(super) fn store(&self, host: &HostName, pool: &PoolName) -> String {
-        if let Some(store) = self.shared.get(&(host.clone(), pool.clone())) {
-            return store.clone();
-        }
-        let known = self.hosts.get(host).and_then(|state| state.pools.get(pool));
-        let storage = known.and_then(|pool| pool.storage.clone());
-        storage.unwrap_or_else(|| format!("{host}:{pool}"))
+    pub(super) fn store(&self, host: &HostName, pool: &PoolName) -> Store {
+        let known = self.stores.get(host).and_then(|pools| pools.get(pool));
+        known.map_or_else(|| own_store(host, pool), Store::clone)
     }
 
     /// Every pool on that storage.
     pub(super) fn pools_on(&self, store: &str) -> Vec<(HostName, PoolName)> {
         let every = self.hosts.iter().flat_map(|(host, state)| {
             let pools = state.pools.keys();
-            pools.map(move |pool| (host.clone(), pool.clone()))
+            pools.map(move |pool| (host, pool))
         });
-        every
-            .filter(|(host, pool)| self.store(host, pool) == store)
+        let on_it = every.filter(|(host, pool)| self.store(host, pool).as_ref() == store);
+        on_it
+            .map(|(host, pool)| (host.clone(), pool.clone()))
             .collect()
     }
 
@@ -199,18 +195,18 @@ impl World {
 
     /// The place that a path is on a host, if it is in a pool there.
     pub(super) fn place_of(&self, host: &HostName, path: &str) -> Option<Place> {
-        let (pool, volume) = find(self.hosts.get(host)?, path)?;
-        Some(self.place(host, &pool, &volume))
+        let (pool, volume, _) = locate(self.hosts.get(host)?, path)?;
+        Some(self.place(host, pool, volume))
     }
 
     /// What a guest reads from that path on that host: nothing unless everything below is there and is what it was.
     pub(super) fn read(&self, host: &HostName, path: &str) -> Option<View> {
         const CHAIN_MAX: usize = 200;
-        let state = self.hosts.get(host)?;
-        let (mut path, mut wanted, mut top) = (path.to_owned(), None, None);
+        let (state, stores) = (self.hosts.get(host)?, self.stores.get(host)?);
+        let (mut path, mut wanted, mut top) = (path, None, None);
         for _ in 0..CHAIN_MAX {
-            let (pool, volume) = find(state, &path)?;
-            let image = self.images.at.get(&self.place(host, &pool, &volume))?;
+            let (pool, name, volume) = locate(state, path)?;
+            let image = self.images.get(stores.get(pool)?, name)?;
             let view = image.view?;
             if wanted.is_some_and(|wanted| wanted != view) {
                 return None;
@@ -220,14 +216,7 @@ impl World {
             if wanted.is_none() {
                 return top;
             }
-            let detail = state
-                .pools
-                .get(&pool)?
-                .volumes
-                .get(&volume)?
-                .detail
-                .as_ref()?;
-            path.clone_from(&detail.backing.as_ref()?.0);
+            path = volume.detail.as_ref()?.backing.as_ref()?.0.as_str();
         }
         None
     }
@@ -290,9 +279,8 @@ impl World {
 
     /// The volume that a path is on a host.
     pub(super) fn volume_of(&self, host: &HostName, path: &str) -> Option<&Volume> {
-        let state = self.hosts.get(host)?;
-        let (pool, volume) = find(state, path)?;
-        state.pools.get(&pool)?.volumes.get(&volume)
+        let (.., volume) = locate(self.hosts.get(host)?, path)?;
+        Some(volume)
     }
 
     /// Whether that much more memory fits beside what active VMs and those on their way in are given.
@@ -445,13 +433,45 @@ fn volumes_of(host: &Host) -> impl Iterator<Item = (&PoolName, &VolumeName, &Vol
     })
 }
 
-/// The pool and volume that a path is on a host.
-pub(super) fn find(host: &Host, path: &str) -> Option<(PoolName, VolumeName)> {
+/// A storage that nothing but this pool is on.
+fn own_store(host: &HostName, pool: &PoolName) -> Store {
+    format!("{host}:{pool}").into()
+}
+
+fn stores(
+    hosts: &BTreeMap<HostName, Host>,
+    shared: BTreeMap<(HostName, PoolName), String>,
+) -> BTreeMap<HostName, BTreeMap<PoolName, Store>> {
+    let mut stores: BTreeMap<HostName, BTreeMap<PoolName, Store>> = BTreeMap::new();
+    for ((host, pool), name) in shared {
+        stores.entry(host).or_default().insert(pool, name.into());
+    }
+    for (host, state) in hosts {
+        let of_host = stores.entry(host.clone()).or_default();
+        for (pool, state) in &state.pools {
+            let own = || match &state.storage {
+                Some(storage) => storage.as_str().into(),
+                None => own_store(host, pool),
+            };
+            of_host.entry(pool.clone()).or_insert_with(own);
+        }
+    }
+    stores
+}
+
+/// The volume that a path is on a host, with its pool and its name.
+fn locate<'h>(host: &'h Host, path: &str) -> Option<(&'h PoolName, &'h VolumeName, &'h Volume)> {
     host.pools.iter().find_map(|(name, pool)| {
         let file = path.strip_prefix(pool.path.as_str())?.strip_prefix('/')?;
         let (volume, found) = pool.volumes.get_key_value(file)?;
-        (found.path == path).then(|| (name.clone(), volume.clone()))
+        (found.path == path).then_some((name, volume, found))
     })
+}
+
+/// The pool and volume that a path is on a host.
+pub(super) fn find(host: &Host, path: &str) -> Option<(PoolName, VolumeName)> {
+    let (pool, volume, _) = locate(host, path)?;
+    Some((pool.clone(), volume.clone()))
 }
 
 /// Whether a disk's source is a file or device of its host.
