@@ -13,7 +13,7 @@ use super::strikes::{Broken, OVERDUE};
 use super::world::World;
 use crate::hypervisor::{Cancel, Hypervisor, ObserveRequest, Outcome, Progress, StepError, Watch};
 use crate::model::{Bytes, BytesPerSecond, HostName, Millis, PoolName, VmName, VolumeRef};
-use crate::observed::{Observed, Reading};
+use crate::observed::{Host, Observed, Reading};
 use crate::plan::Action;
 
 /// Hosts in memory, made from a reading. Whatever is done to them, the invariants are checked after it.
@@ -136,6 +136,14 @@ impl Simulator {
             &state.world,
             self.taken_at.saturating_add(self.clock.now().0),
         )
+    }
+
+    /// Asks something of the hosts as they are now, those that do not answer included, without a copy of all.
+    pub fn ask<Answer>(
+        &self,
+        question: impl FnOnce(&BTreeMap<HostName, Host>) -> Answer,
+    ) -> Answer {
+        question(&self.state().world.hosts)
     }
 
     /// Every invariant that was broken at any moment so far.

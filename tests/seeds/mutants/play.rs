@@ -199,7 +199,7 @@ fn in_order(case: &Case, plan: &Plan, taste: Taste, dice: &mut Dice) -> Result<P
     let hosts = case.start();
     let mut done = vec![false; plan.steps.len()];
     let mut stopped = BTreeSet::new();
-    let start = over(&case.desired, &case.observed);
+    let start = over(&case.desired, case.observed.reached());
     for _ in 0..plan.steps.len() {
         let ready: Vec<usize> = (0..done.len())
             .filter(|step| {
@@ -212,9 +212,11 @@ fn in_order(case: &Case, plan: &Plan, taste: Taste, dice: &mut Dice) -> Result<P
         let next = taste.pick(&ready, plan, dice);
         let action = &plan.steps[next].action;
         if let Action::ShutDown { host, vm, .. } = action {
-            let before = hosts.observed();
-            let found = before.host(host).and_then(|host| host.vms.get(vm));
-            if found.is_some_and(|vm| vm.power.is_active()) {
+            let is_active = hosts.ask(|hosts| {
+                let found = hosts.get(host).and_then(|host| host.vms.get(vm));
+                found.is_some_and(|vm| vm.power.is_active())
+            });
+            if is_active {
                 stopped.insert(vm.clone());
             }
         }
@@ -225,7 +227,7 @@ fn in_order(case: &Case, plan: &Plan, taste: Taste, dice: &mut Dice) -> Result<P
         if let Some(breach) = hosts.breaches().first() {
             return Err(format!("{action}: {breach}"));
         }
-        let now = over(&case.desired, &hosts.observed());
+        let now = hosts.ask(|hosts| over(&case.desired, hosts));
         if let Some((limit, _)) = now
             .iter()
             .find(|(limit, more)| start.get(*limit) < Some(*more))
@@ -265,27 +267,26 @@ fn settled(end: Observed) -> BTreeMap<HostName, Reading> {
 }
 
 /// Every limit that is exceeded, and by how much.
-fn over(desired: &Desired, observed: &Observed) -> BTreeMap<String, u64> {
+fn over<'h>(
+    desired: &Desired,
+    hosts: impl IntoIterator<Item = (&'h HostName, &'h Host)>,
+) -> BTreeMap<String, u64> {
     let mut over = BTreeMap::new();
-    let mut count = |what: String, used: u64, limit: u64| {
+    let mut count = |what: &str, host: &HostName, used: u64, limit: u64| {
         if used > limit {
-            over.insert(what, used - limit);
+            over.insert(format!("{what} of {host}"), used - limit);
         }
     };
-    for (host, reading) in observed.reached() {
+    for (host, reading) in hosts {
         let Some(declared) = desired.hosts.get(host) else {
             continue;
         };
         let active = || reading.vms.values().filter(|vm| vm.power.is_active());
         let memory = active().map(|vm| vm.memory.0).sum();
         let limit = reading.memory.0.saturating_sub(declared.reserve.memory.0);
-        count(format!("memory of {host}"), memory, limit);
+        count("memory", host, memory, limit);
         if let Some(limit) = declared.limits.vms {
-            count(
-                format!("VMs of {host}"),
-                active().count() as u64,
-                u64::from(limit),
-            );
+            count("VMs", host, active().count() as u64, u64::from(limit));
         }
         if let Some(ratio) = declared.limits.vcpu_ratio {
             let cpus = f64::from(reading.cpus.saturating_sub(declared.reserve.vcpus)) * ratio;
@@ -296,11 +297,12 @@ fn over(desired: &Desired, observed: &Observed) -> BTreeMap<String, u64> {
             )]
             let limit = cpus.floor() as u64;
             let used = active().map(|vm| u64::from(vm.vcpus)).sum();
-            count(format!("vCPUs of {host}"), used, limit);
+            count("vCPUs", host, used, limit);
         }
         for (number, group) in desired.apart.iter().enumerate() {
             let there = group.iter().filter(|vm| reading.vms.contains_key(*vm));
-            count(format!("group {number} on {host}"), there.count() as u64, 1);
+            let group = format!("group {number}");
+            count(&group, host, there.count() as u64, 1);
         }
     }
     over
