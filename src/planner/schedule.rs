@@ -171,18 +171,20 @@ impl<'a> Run<'a> {
             next(self, lack, &mut from);
         }
         // What lacks an amount is put back at the end: another in the same queue may need less.
-        let mut passed: Vec<(Lack, Urgency)> = Vec::new();
+        let mut passed: BTreeMap<Urgency, Lack> = BTreeMap::new();
         while let Some(candidate) = self.ready.pop_first() {
             let came_from = from.remove(&candidate);
             let step = candidate.3;
             let lack = self.stocks.lack(step, self.begins(step));
             match lack {
                 None => {
-                    for queue in self.start(now, step) {
-                        next(self, queue, &mut from);
+                    for (lack, turn) in self.start(now, step) {
+                        self.take_turn(lack, turn, &mut passed);
                     }
                 }
-                Some(lack) => passed.push((lack, candidate)),
+                Some(lack) => {
+                    passed.insert(candidate, lack);
+                }
             }
             if let Some(queue) = came_from
                 && (lack != Some(queue) || !queue.is_of_units())
@@ -190,12 +192,26 @@ impl<'a> Run<'a> {
                 next(self, queue, &mut from);
             }
         }
-        for (lack, candidate) in passed {
+        for (candidate, lack) in passed {
             self.queues.entry(lack).or_default().insert(candidate);
         }
     }
 
-    fn start(&mut self, now: u64, step: usize) -> Vec<Lack> {
+    /// Looks again at a step that waited for its turn, also where it was passed over just now.
+    fn take_turn(&mut self, lack: Lack, turn: usize, passed: &mut BTreeMap<Urgency, Lack>) {
+        let urgency = self.urgency(turn);
+        let mut queue = self.queues.get_mut(&lack);
+        let waited = queue.as_mut().is_some_and(|queue| queue.remove(&urgency));
+        let was_passed = passed.get(&urgency) == Some(&lack);
+        if was_passed {
+            passed.remove(&urgency);
+        }
+        if waited || was_passed {
+            self.ready.insert(urgency);
+        }
+    }
+
+    fn start(&mut self, now: u64, step: usize) -> Vec<(Lack, usize)> {
         let next = self.stocks.begin(step, self.begins(step));
         self.starts[step] = Millis(now);
         let duration = self.derived.steps[step].forecast.duration.0.max(1);
@@ -250,4 +266,64 @@ fn tails(derived: &Derived, graph: &DiGraph<(), ()>) -> Vec<u64> {
         tail[step.index()] = behind.unwrap_or(0).saturating_add(own);
     }
     tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{HostName, InvalidName, VmName};
+    use crate::plan::{Action, Forecast, Resource, Step};
+    use crate::planner::derive::Chain;
+
+    /// A chain of one step that takes so much memory of a host and lasts so long.
+    fn add(
+        derived: &mut Derived,
+        host: &HostName,
+        amount: u64,
+        duration: u64,
+    ) -> Result<(), InvalidName> {
+        let number = derived.steps.len();
+        let vm = VmName::new(format!("vm-{number}"))?;
+        derived.steps.push(Step {
+            action: Action::Unmark {
+                host: host.clone(),
+                vm: vm.clone(),
+            },
+            vms: vec![vm.clone()],
+            after: Vec::new(),
+            takes: vec![(Resource::Memory(host.clone()), amount)],
+            frees: Vec::new(),
+            uses: Vec::new(),
+            start: Millis::ZERO,
+            forecast: Forecast {
+                duration: Millis(duration),
+                ..Forecast::default()
+            },
+            held: None,
+        });
+        derived.chains.push(Chain {
+            steps: vec![number],
+            vm: Some(vm),
+            rank: Rank::Fresh,
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn who_was_passed_over_takes_his_turn_once_it_comes() -> Result<(), InvalidName> {
+        let host = HostName::new("kvm1")?;
+        let mut derived = Derived::default();
+        add(&mut derived, &host, 4, 10)?;
+        // Has more behind it, so it is looked at first, and its turn comes second.
+        add(&mut derived, &host, 3, 20)?;
+        let capacity = Capacity {
+            resource: Resource::Memory(host),
+            limit: 7,
+            used: 0,
+        };
+        let found = schedule(&derived, &[capacity], &BTreeMap::new(), Some(&[0, 0]));
+        assert!(!found.is_stuck);
+        assert_eq!(found.starts, [Millis::ZERO, Millis::ZERO]);
+        Ok(())
+    }
 }

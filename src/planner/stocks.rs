@@ -23,7 +23,7 @@ pub(super) enum Lack {
 impl Lack {
     /// Whether whoever comes after the first who still lacks it lacks it as well.
     pub(super) fn is_of_units(self) -> bool {
-        matches!(self, Self::Place(_) | Self::Order(_))
+        matches!(self, Self::Place(_))
     }
 }
 
@@ -149,15 +149,16 @@ impl Stocks {
         Some(Lack::Turn(*slot))
     }
 
-    /// Takes note of a step's start and tells who may come next because of it.
-    pub(super) fn begin(&mut self, step: usize, begins: Option<usize>) -> Vec<Lack> {
+    /// Takes note of a step's start and tells whose turn it is now to take of what it has taken, with what they lacked.
+    pub(super) fn begin(&mut self, step: usize, begins: Option<usize>) -> Vec<(Lack, usize)> {
         let mut next = Vec::new();
         for (resource, amount) in &self.needs[step].takes {
             self.left[*resource] -= i128::from(*amount);
             let queue = self.order.as_mut().map(|order| &mut order[*resource]);
             if let Some(queue) = queue.filter(|queue| queue.front() == Some(&step)) {
                 queue.pop_front();
-                next.push(Lack::Order(*resource));
+                let turn = queue.front().map(|turn| (Lack::Order(*resource), *turn));
+                next.extend(turn);
             }
         }
         for (slot, amount) in &self.needs[step].uses {
