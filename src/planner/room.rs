@@ -278,7 +278,8 @@ pub(super) fn capacities(
     all
 }
 
-/// The place on each host for one VM of a group that is kept apart: wherever one of the group is or shall be.
+/// The place on each host for one VM of a group that is kept apart: wherever one of the group is or shall be, and
+/// everywhere where several move, since these may meet on a third host.
 fn places_apart(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
     let mut groups_of: BTreeMap<&VmName, Vec<usize>> = BTreeMap::new();
     for (index, group) in desired.apart.iter().enumerate() {
@@ -300,6 +301,17 @@ fn places_apart(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
         if let Some(wanted) = desired.vms.get(*vm) {
             for group in groups {
                 there.entry((*group, &wanted.host)).or_default();
+            }
+        }
+    }
+    let moves = |vm: &&VmName| {
+        let wanted = desired.vms.get(*vm);
+        wanted.is_some_and(|wanted| observed.hosts_of(vm).any(|(host, _)| *host != wanted.host))
+    };
+    for (group, vms) in desired.apart.iter().enumerate() {
+        if vms.iter().filter(moves).nth(1).is_some() {
+            for (host, _) in observed.reached() {
+                there.entry((group, host)).or_default();
             }
         }
     }

@@ -115,6 +115,27 @@ fn where_no_host_has_room_and_none_may_be_stopped_the_refusal_names_who_waits_fo
 }
 
 #[test]
+fn vms_that_are_kept_apart_do_not_meet_on_a_third_host() {
+    let mut fleet = Fleet::new(5, 10);
+    for (host, other, name) in [
+        ("kvm1", "kvm2", "a"),
+        ("kvm2", "kvm1", "b"),
+        ("kvm4", "kvm5", "c"),
+        ("kvm5", "kvm4", "d"),
+    ] {
+        fleet.vm(host, name, 10);
+        let may_detour = ["a", "c"].contains(&name);
+        fleet.wants(name, other).migration.allow_detour = Some(may_detour);
+    }
+    fleet.host("kvm3").memory = Bytes(20 * GIB);
+    fleet.desired.apart = vec![["a", "c"].map(vm_name).into()];
+    // Its check knows whether they meet.
+    let plan = fleet.plan();
+    assert!(!plan.is_blocked(), "{:#?}", plan.findings);
+    assert_eq!(detours(&plan).len(), 2);
+}
+
+#[test]
 fn a_vm_that_may_take_no_detour_takes_none() {
     let mut fleet = trade(5);
     for name in ["a", "b", "c"] {
