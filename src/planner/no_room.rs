@@ -24,7 +24,8 @@ pub(super) fn no_room(
         let vms = vms_of(chains, group);
         for vm in &vms {
             let intent = intents.iter().find(|intent| intent.name == *vm);
-            let told = intent.map(|intent| of_one(intent, chains, group, &vms, capacities));
+            let others = others(group, &vms);
+            let told = intent.map(|intent| of_one(intent, chains, group, &others, capacities));
             findings.extend(told.into_iter().flatten());
         }
         stuck.extend(vms.into_iter().cloned());
@@ -64,7 +65,7 @@ fn of_one(
     intent: &Intent<'_>,
     chains: &[Chain],
     group: &Stuck,
-    vms: &[&VmName],
+    others: &str,
     capacities: &[Capacity],
 ) -> Vec<Finding> {
     let (from, to) = (intent.way.from, intent.way.to);
@@ -83,8 +84,7 @@ fn of_one(
                 vm: Some(intent.name.clone()),
                 host: Some(host.clone()),
                 message: format!(
-                    "its move from {from} to {to} needs {needs} ({resource}), and {has} are left once every other move that can be made is made{}",
-                    in_a_circle(vms)
+                    "its move from {from} to {to} needs {needs} ({resource}), and {has} are left once every other move that can be made is made{others}",
                 ),
                 remedy: format!(
                     "make room of {} there, or choose another place{}",
@@ -105,10 +105,7 @@ fn of_one(
             code: "capacity".into(),
             vm: Some(intent.name.clone()),
             host: Some(to.clone()),
-            message: format!(
-                "{what} in which its move from {from} to {to} can begin{}",
-                in_a_circle(vms)
-            ),
+            message: format!("{what} in which its move from {from} to {to} can begin{others}"),
             remedy: format!(
                 "apply the other moves first, then plan again{}",
                 relief(group, capacities)
@@ -127,7 +124,8 @@ fn needed(intent: &Intent<'_>, resource: &Resource) -> u64 {
         .sum()
 }
 
-fn in_a_circle(vms: &[&VmName]) -> String {
+/// Who else waits for it, or for the same.
+fn others(group: &Stuck, vms: &[&VmName]) -> String {
     if vms.len() < 2 {
         return String::new();
     }
@@ -142,7 +140,12 @@ fn in_a_circle(vms: &[&VmName]) -> String {
     } else {
         format!(" and {rest} more")
     };
-    format!("; waiting for each other: {}{more}", named.join(", "))
+    let how = if group.waits {
+        "waiting for each other"
+    } else {
+        "all of these need such room there"
+    };
+    format!("; {how}: {}{more}", named.join(", "))
 }
 
 fn relief(group: &Stuck, capacities: &[Capacity]) -> String {
@@ -157,7 +160,7 @@ fn relief(group: &Stuck, capacities: &[Capacity]) -> String {
     }
     let resource = &capacity.resource;
     format!(
-        "; {} more ({resource}) would do for all that wait for each other",
+        "; {} more ({resource}) would do for all of them",
         amount(resource, more)
     )
 }

@@ -115,6 +115,23 @@ fn where_no_host_has_room_and_none_may_be_stopped_the_refusal_names_who_waits_fo
 }
 
 #[test]
+fn vms_that_need_the_room_of_nobody_who_leaves_do_not_wait_for_each_other() {
+    let mut fleet = Fleet::new(2, 10);
+    for name in ["a", "b"] {
+        fleet.vm("kvm1", name, 3);
+        fleet.wants(name, "kvm2");
+    }
+    fleet.vm("kvm2", "settled", 8);
+    for finding in fleet.plan().findings {
+        let told = "all of these need such room there: a, b";
+        assert!(finding.message.contains(told), "{finding:?}");
+        // Both need 6 GiB, and 2 are left.
+        let relief = "4.0 GiB more (memory of kvm2) would do for all of them";
+        assert!(finding.remedy.contains(relief), "{finding:?}");
+    }
+}
+
+#[test]
 fn vms_that_are_kept_apart_do_not_meet_on_a_third_host() {
     let mut fleet = Fleet::new(5, 10);
     for (host, other, name) in [

@@ -16,8 +16,10 @@ pub(super) struct LeftOut {
     pub(super) item: ItemId,
     /// What was short for it and by how much; nothing where it waits for another item's end.
     pub(super) short: Vec<(ResourceId, u64)>,
-    /// The items that wait for each other, this one among them; by number.
+    /// The items that wait for the same or for each other, this one among them; by number.
     pub(super) group: Vec<ItemId>,
+    /// Whether they wait for each other.
+    pub(super) waits: bool,
 }
 
 /// What a first order is made with.
@@ -39,6 +41,27 @@ impl Construction<'_> {
         routes: &mut Routes,
         sequence: &mut Sequence,
     ) -> Vec<LeftOut> {
+        self.order(prefix, routes, sequence, true)
+    }
+
+    /// What is in the way of those that are not in this order, once all in it has happened. One that finds its room then
+    /// joins it.
+    pub(super) fn blame(
+        &mut self,
+        order: &[Leg],
+        routes: &mut Routes,
+        sequence: &mut Sequence,
+    ) -> Vec<LeftOut> {
+        self.order(order, routes, sequence, false)
+    }
+
+    fn order(
+        &mut self,
+        prefix: &[Leg],
+        routes: &mut Routes,
+        sequence: &mut Sequence,
+        may_escape: bool,
+    ) -> Vec<LeftOut> {
         let mut left_out: Vec<LeftOut> = Vec::new();
         let mut loads: Vec<u64> = Vec::new();
         sequence.reset(self.tables);
@@ -53,7 +76,7 @@ impl Construction<'_> {
                 if group.legs.iter().any(|leg| sequence.done[*leg]) {
                     continue;
                 }
-                if !self.escape(group, routes, sequence, &mut loads) {
+                if !may_escape || !self.escape(group, routes, sequence, &mut loads) {
                     give_up(self.tables, routes, sequence, group, &mut left_out);
                 }
             }
@@ -66,6 +89,7 @@ impl Construction<'_> {
                 item,
                 short: Vec::new(),
                 group: vec![item],
+                waits: false,
             });
         }
         left_out
@@ -105,8 +129,8 @@ impl Construction<'_> {
                 return true;
             }
         }
-        if exit.is_none() && self.allowed.cold {
-            exit = search.cold(group);
+        if exit.is_none() {
+            exit = search.cold(group, self.allowed.stops);
         }
         let Some(exit) = exit else {
             return false;
@@ -133,7 +157,8 @@ fn give_up(
     left_out: &mut Vec<LeftOut>,
 ) {
     let mut legs = group.legs.clone();
-    if legs.is_empty() {
+    let waits = !legs.is_empty();
+    if !waits {
         // A resource that nobody leaves any more: all who wait for it are without hope.
         for resource in &group.resources {
             legs.extend(sequence.waiting[*resource].iter().copied());
@@ -160,6 +185,7 @@ fn give_up(
             item,
             short,
             group: items.clone(),
+            waits,
         });
     }
 }

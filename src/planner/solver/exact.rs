@@ -27,6 +27,9 @@ enum Stand {
     There,
 }
 
+/// Where all are, and how many have gone by way of a place and been stopped, where that is limited.
+type State = (usize, usize, Vec<Stand>);
+
 struct Exact<'a> {
     tables: &'a Tables,
     ways: &'a dyn Ways,
@@ -35,18 +38,20 @@ struct Exact<'a> {
     stands: Vec<Stand>,
     routes: Routes,
     order: Vec<Leg>,
-    seen: BTreeSet<Vec<Stand>>,
-    states_max: usize,
+    seen: BTreeSet<State>,
+    /// How many states may still be looked at.
+    states: &'a mut usize,
     aborted: bool,
 }
 
-/// Looks for an order of all items but those left out, within so many states.
+/// Looks for an order of all items but those left out, within so many states; those that are left of them stand there
+/// in the end.
 pub(super) fn exact(
     tables: &Tables,
     ways: &dyn Ways,
     allowed: Allowed,
     left_out: &[bool],
-    states_max: usize,
+    states: &mut usize,
 ) -> Found {
     let out = |item: usize| {
         if left_out[item] {
@@ -64,7 +69,7 @@ pub(super) fn exact(
         routes: Routes::direct(tables),
         order: Vec::new(),
         seen: BTreeSet::new(),
-        states_max,
+        states,
         aborted: false,
     };
     if search.look() {
@@ -95,14 +100,29 @@ impl Exact<'_> {
         if self.stands.iter().all(|stand| *stand == Stand::There) {
             return true;
         }
-        if self.seen.len() >= self.states_max {
+        if *self.states == 0 {
             self.aborted = true;
             return false;
         }
-        if !self.seen.insert(self.stands.clone()) {
+        if !self.seen.insert(self.state()) {
             return false;
         }
+        *self.states -= 1;
         self.seconds() || self.directs() || self.others()
+    }
+
+    fn state(&self) -> State {
+        let items = self.stands.len();
+        let so_far = |most: usize, count: usize| if most < items { count } else { 0 };
+        (
+            so_far(self.allowed.detours, self.routes.detours()),
+            so_far(self.allowed.stops, self.routes.colds()),
+            self.stands.clone(),
+        )
+    }
+
+    fn may_stop(&self, item: ItemId) -> bool {
+        self.tables.stops_anyway(item) || self.routes.colds() < self.allowed.stops
     }
 
     fn seconds(&mut self) -> bool {
@@ -149,7 +169,7 @@ impl Exact<'_> {
                     }
                 }
             }
-            if self.allowed.cold
+            if self.may_stop(item)
                 && let Some(jobs) = self
                     .ways
                     .cold(item)

@@ -1,13 +1,12 @@
 //! From what the search holds to what the caller gets.
 
-use super::construct::{Construction, LeftOut, rank_of};
+use super::construct::LeftOut;
 use super::exact::{Found, exact};
-use super::problem::{ItemId, Problem, ResourceId};
+use super::problem::{ItemId, Problem};
+use super::relief::relief;
 use super::search::{Schedule, Search};
-use super::sequence::Sequence;
 use super::solution::{Bounds, Cause, Outcome, Planned, Shortage, Solution, Stuck, Waited};
-use super::tables::{Allowed, Leg, Routes, Tables, item_of};
-use super::unstick::Overlay;
+use super::tables::{Allowed, Leg, Tables, item_of};
 use super::ways::{Boundless, Ways};
 
 /// The items of a group for which every order is looked through, and the states looked at for it.
@@ -136,6 +135,7 @@ pub(super) fn stuck(
         let number = known.unwrap_or_else(|| {
             groups.push(Stuck {
                 items: one.group.clone(),
+                waits: one.waits,
                 short: Vec::new(),
                 ports: Vec::new(),
                 proven,
@@ -156,6 +156,7 @@ pub(super) fn stuck(
         let over = uses.filter(|one| one.amount > ports[one.port].limit);
         groups.push(Stuck {
             items: vec![item],
+            waits: false,
             short: Vec::new(),
             ports: over.map(|one| one.port).collect(),
             proven: true,
@@ -164,7 +165,7 @@ pub(super) fn stuck(
     }
     let allowed = Allowed {
         detours,
-        cold: true,
+        stops: usize::MAX,
     };
     let others: Vec<ItemId> = groups
         .iter()
@@ -200,10 +201,9 @@ fn is_proven(tables: &Tables, ways: &dyn Ways, allowed: Allowed, group: &Stuck) 
     for item in concerned {
         left_out[item] = false;
     }
-    matches!(
-        exact(tables, ways, allowed, &left_out, PROOF_STATES_MAX),
-        Found::None
-    )
+    let mut states = PROOF_STATES_MAX;
+    let found = exact(tables, ways, allowed, &left_out, &mut states);
+    matches!(found, Found::None)
 }
 
 /// All items that are linked to these by resources and precedences, step by step.
@@ -235,48 +235,4 @@ fn concerned(tables: &Tables, items: &[ItemId]) -> Vec<ItemId> {
     }
     result.sort_unstable();
     result
-}
-
-/// The least room at one of the short resources with which the whole group was seen to move, with all that move
-/// without.
-fn relief(
-    tables: &Tables,
-    ways: &dyn Ways,
-    allowed: Allowed,
-    group: &Stuck,
-    stuck: &[ItemId],
-) -> Option<(ResourceId, u64)> {
-    let mut tries: Vec<(u64, ResourceId)> = group
-        .short
-        .iter()
-        .map(|one| (one.missing, one.resource))
-        .collect();
-    for resource in group.short.iter().map(|one| one.resource) {
-        let over = tables.final_used[resource].saturating_sub(tables.limit(resource));
-        tries.push((over, resource));
-    }
-    tries.retain(|(missing, _)| *missing > 0);
-    tries.sort_unstable();
-    tries.dedup();
-    tries.into_iter().find_map(|(missing, resource)| {
-        let mut problem = tables.problem.clone();
-        let limit = &mut problem.resources[resource].limit;
-        *limit = limit.saturating_add(missing);
-        let tables = Tables::new(&problem);
-        let mut sequence = Sequence::new(&tables);
-        for item in stuck.iter().filter(|item| !group.items.contains(item)) {
-            sequence.left_out[*item] = true;
-        }
-        let rank = rank_of(0..tables.items(), &tables);
-        let (mut routes, mut overlay) = (Routes::direct(&tables), Overlay::new(&tables));
-        let mut construction = Construction {
-            tables: &tables,
-            ways,
-            allowed,
-            rank: &rank,
-            overlay: &mut overlay,
-        };
-        let left = construction.run(&[], &mut routes, &mut sequence);
-        left.is_empty().then_some((resource, missing))
-    })
 }

@@ -73,11 +73,13 @@ pub struct Shortage {
     pub missing: u64,
 }
 
-/// Items that wait for each other, or for what never comes.
+/// Items that wait for each other, or for what never comes, such as all that need what nobody leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
     /// The items, by number.
     pub items: Vec<ItemId>,
+    /// Whether each of them waits for others of them.
+    pub waits: bool,
     /// Where room is missing, and how much. Empty where they only wait for others that are stuck.
     pub short: Vec<Shortage>,
     /// The ports of which a job needs more than there is.

@@ -1,9 +1,12 @@
 //! The whole way: a first schedule, everything against stuck items, improvement, bounds, and the report.
 
+use std::collections::BTreeSet;
+
 use super::beam::{self, beam};
 use super::bound::bounds;
 use super::construct::{Construction, LeftOut, rank_of};
 use super::exact::{Found, exact};
+use super::few;
 use super::problem::{ItemId, Problem, Time};
 use super::random::Random;
 use super::report;
@@ -70,6 +73,10 @@ struct First {
 }
 
 impl First {
+    fn items_left_out(&self) -> BTreeSet<ItemId> {
+        self.left_out.iter().map(|one| one.item).collect()
+    }
+
     fn rank(&self) -> (usize, usize, usize) {
         let detours = self.routes.detours();
         (self.left_out.len(), self.routes.colds(), detours)
@@ -113,6 +120,9 @@ pub fn solve(problem: &Problem, ways: &dyn Ways, limits: &Limits) -> Solution {
     let impossible = report::impossible(&tables);
     let (mut pool, proven) = solver.first(limits, &impossible);
     let first = pool.swap_remove(0);
+    let first = solver.blamed(first, &impossible);
+    let left_out = first.items_left_out();
+    pool.retain(|other| other.items_left_out() == left_out);
     let moved: Vec<bool> = (0..tables.items())
         .map(|item| !impossible[item] && !first.left_out.iter().any(|one| one.item == item))
         .collect();
@@ -129,7 +139,7 @@ pub fn solve(problem: &Problem, ways: &dyn Ways, limits: &Limits) -> Solution {
             detours: limits
                 .detours_needed
                 .min(limits.detours_for_time.max(needed)),
-            cold: false,
+            stops: 0,
         },
         sequence: solver.sequence.clone(),
         timing: Timing::new(&tables),
@@ -163,7 +173,7 @@ impl Solver<'_> {
     fn first(&mut self, limits: &Limits, impossible: &[bool]) -> (Vec<First>, bool) {
         let live = Allowed {
             detours: limits.detours_needed,
-            cold: false,
+            stops: 0,
         };
         let mut pool = Vec::new();
         for number in 0..ATTEMPTS {
@@ -182,7 +192,10 @@ impl Solver<'_> {
         }
         let colds = (0..self.tables.items()).any(|item| self.ways.cold(item).is_some());
         if colds && !pool[0].left_out.is_empty() {
-            let cold = Allowed { cold: true, ..live };
+            let cold = Allowed {
+                stops: usize::MAX,
+                ..live
+            };
             for number in 0..ATTEMPTS {
                 let next = self.attempt(cold, impossible, number);
                 keep(&mut pool, next);
@@ -191,7 +204,57 @@ impl Solver<'_> {
                 proven = self.exactly(cold, impossible, &mut pool);
             }
         }
+        self.few(limits, impossible, &mut pool);
         (pool, proven == Some(true))
+    }
+
+    /// Of few items as few are left out and stopped as can be.
+    fn few(&mut self, limits: &Limits, impossible: &[bool], pool: &mut Vec<First>) {
+        let (left, stops, _) = pool[0].rank();
+        let out = pool[0].items_left_out();
+        let mut few = few::Few::new(self.tables, self.ways, limits.detours_needed, impossible);
+        let found = few
+            .fewer_left_out(left)
+            .or_else(|| few.fewer_stops(&out, stops));
+        let Some(found) = found else { return };
+        let bare = |item: &ItemId| LeftOut {
+            item: *item,
+            short: Vec::new(),
+            group: vec![*item],
+            waits: false,
+        };
+        let first = First {
+            routes: found.routes,
+            order: found.legs,
+            left_out: found.left_out.iter().map(bare).collect(),
+        };
+        keep(pool, Some(first));
+    }
+
+    /// What is in the way of those left out, once all others have moved.
+    fn blamed(&mut self, first: First, impossible: &[bool]) -> First {
+        if first.left_out.is_empty() {
+            return first;
+        }
+        self.sequence.left_out.copy_from_slice(impossible);
+        let rank = self.rank(0);
+        let mut routes = first.routes;
+        let mut construction = Construction {
+            tables: self.tables,
+            ways: self.ways,
+            allowed: Allowed {
+                detours: 0,
+                stops: 0,
+            },
+            rank: &rank,
+            overlay: &mut self.overlay,
+        };
+        let left_out = construction.blame(&first.order, &mut routes, &mut self.sequence);
+        First {
+            routes,
+            order: self.sequence.order.clone(),
+            left_out,
+        }
     }
 
     /// Looks through every order. Whether it is proven that there is none; nothing where that stays open.
@@ -204,13 +267,8 @@ impl Solver<'_> {
         if impossible.iter().filter(|one| !**one).count() > EXACT_ITEMS_MAX {
             return None;
         }
-        match exact(
-            self.tables,
-            self.ways,
-            allowed,
-            impossible,
-            EXACT_STATES_MAX,
-        ) {
+        let mut states = EXACT_STATES_MAX;
+        match exact(self.tables, self.ways, allowed, impossible, &mut states) {
             Found::Order(order, routes) => {
                 keep(
                     pool,
@@ -243,7 +301,7 @@ impl Solver<'_> {
         let mut improved = search.timing.work;
         let live = Allowed {
             detours: search.allowed.detours,
-            cold: false,
+            stops: 0,
         };
         let mut pool = pool.into_iter();
         let mut start = best.clone();
@@ -261,7 +319,8 @@ impl Solver<'_> {
                 let fresh = (round % 2 == 0)
                     .then(|| self.attempt(live, impossible, round))
                     .flatten();
-                fresh.filter(|fresh| fresh.left_out == first.left_out)
+                let left_out = first.items_left_out();
+                fresh.filter(|fresh| fresh.items_left_out() == left_out)
             });
             search.timing.work += 10 * best.order.len() as u64;
             start = fresh

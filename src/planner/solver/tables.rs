@@ -29,6 +29,8 @@ pub enum Way {
 pub(super) struct Route {
     pub(super) way: Way,
     pub(super) jobs: Vec<Job>,
+    /// Whether it stops what the direct job would not.
+    stops: bool,
 }
 
 /// What does not change while a schedule is looked for.
@@ -124,7 +126,13 @@ impl Tables {
                 job.uses.push(whole(port, job.duration));
             }
         }
-        Rc::new(Route { way, jobs })
+        let stops = way == Way::Cold && !self.stops_anyway(item);
+        Rc::new(Route { way, jobs, stops })
+    }
+
+    /// Whether an item is stopped on the direct way, too.
+    pub(super) fn stops_anyway(&self, item: ItemId) -> bool {
+        self.problem.items[item].job.stops.is_some()
     }
 }
 
@@ -202,17 +210,17 @@ impl Routes {
 
     /// How many items make an extra move.
     pub(super) fn detours(&self) -> usize {
-        self.count(|way| matches!(way, Way::Detour(_)))
+        self.count(|route| matches!(route.way, Way::Detour(_)))
     }
 
     /// How many items are stopped where they need not be.
     pub(super) fn colds(&self) -> usize {
-        self.count(|way| matches!(way, Way::Cold))
+        self.count(|route| route.stops)
     }
 
-    fn count(&self, which: impl Fn(Way) -> bool) -> usize {
+    fn count(&self, which: impl Fn(&Route) -> bool) -> usize {
         let ways = self.chosen.iter().flatten();
-        ways.filter(|route| which(route.way)).count()
+        ways.filter(|route| which(route)).count()
     }
 }
 
@@ -221,6 +229,6 @@ impl Routes {
 pub(super) struct Allowed {
     /// The most detours in all.
     pub(super) detours: usize,
-    /// Whether items may be stopped.
-    pub(super) cold: bool,
+    /// The most items that are stopped and would not be on the direct way.
+    pub(super) stops: usize,
 }

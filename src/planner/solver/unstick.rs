@@ -251,12 +251,15 @@ impl Search<'_> {
         best
     }
 
-    /// The stop that unlocks the most for its length.
-    pub(super) fn cold(&mut self, group: &Group) -> Option<Exit> {
+    /// The stop that unlocks the most for its length. What is stopped anyway costs next to nothing.
+    pub(super) fn cold(&mut self, group: &Group, stops: usize) -> Option<Exit> {
         let mut best: Option<Exit> = None;
+        let may_stop = self.routes.colds() < stops;
         for leg in &group.legs {
             let item = item_of(*leg);
-            if leg % 2 != 0 || self.routes.way(item) != Way::Direct {
+            let stops_anyway = self.tables.stops_anyway(item);
+            let is_direct = leg % 2 == 0 && self.routes.way(item) == Way::Direct;
+            if !is_direct || !(stops_anyway || may_stop) {
                 continue;
             }
             let Some(jobs) = self
@@ -266,7 +269,8 @@ impl Search<'_> {
             else {
                 continue;
             };
-            let cost = jobs.iter().filter_map(|job| job.stops).sum::<u64>().max(1);
+            let stops = jobs.iter().filter_map(|job| job.stops);
+            let cost = stops.filter(|_| !stops_anyway).sum::<u64>().max(1);
             let route = self.tables.route(item, Way::Cold, jobs);
             if self
                 .sequence
