@@ -28,7 +28,7 @@ fn faults(seed: u64, round: u64) -> Faults {
 #[test]
 fn whatever_fails_nothing_is_lost_and_applying_again_finishes_it() {
     let test = "whatever_fails";
-    each_seed(test, count(1000), |seed| {
+    each_seed(test, count(800), |seed| {
         let mut trial = Trial::new(seed);
         for round in 0..=seed % 3 {
             let press = (seed % 5 == 4).then_some(seed / 5 % 40);
@@ -45,7 +45,7 @@ fn whatever_fails_nothing_is_lost_and_applying_again_finishes_it() {
 #[test]
 fn whoever_changes_the_manifest_before_all_is_done_gets_what_it_says_by_then() {
     let test = "whoever_changes_the_manifest";
-    each_seed(test, count(200), |seed| {
+    each_seed(test, count(150), |seed| {
         let mut trial = Trial::new(seed);
         for round in 0..=seed % 3 {
             trial.run_with(faults(seed, round), None)?;

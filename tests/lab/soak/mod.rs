@@ -30,7 +30,7 @@ use trouble::{Befell, Kind, heal, strike};
 /// Rounds of a plain run.
 const FEW: u64 = 2;
 /// A boot without hardware virtualisation on a busy machine, beyond what a forecast says of it.
-const SLOW_BOOT: Duration = Duration::from_secs(30);
+const SLOW_BOOT: Duration = Duration::from_secs(60);
 /// What stands still for longer than this, with nothing broken, was not moved live.
 const STILL_MAX: Duration = Duration::from_secs(8);
 /// A lock of an apply that died is taken over after half a minute without a sign of life.
