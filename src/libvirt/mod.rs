@@ -21,6 +21,7 @@ mod overdue;
 mod perform;
 mod power;
 mod prelaunch;
+mod qmp;
 mod snapshots;
 mod stream;
 mod typed_params;

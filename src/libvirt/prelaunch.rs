@@ -11,15 +11,10 @@ use serde::Deserialize;
 
 use super::domain::Guest;
 use super::failure::Failure;
+use super::qmp;
 
 /// What QEMU does, without changing anything.
 const STATUS: &str = r#"{"execute":"query-status"}"#;
-
-#[derive(Deserialize)]
-struct Reply {
-    #[serde(rename = "return")]
-    told: Status,
-}
 
 #[derive(Deserialize)]
 struct Status {
@@ -35,8 +30,7 @@ pub(super) fn never_ran(guest: &Guest) -> Result<bool, Failure> {
 
 /// An answer that makes no sense proves nothing.
 fn is_prelaunch(answer: &str) -> bool {
-    serde_json::from_str::<Reply>(answer)
-        .is_ok_and(|Reply { told }| !told.running && told.status == "prelaunch")
+    qmp::told::<Status>(answer).is_ok_and(|told| !told.running && told.status == "prelaunch")
 }
 
 #[cfg(test)]

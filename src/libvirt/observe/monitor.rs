@@ -2,14 +2,15 @@
 //!
 //! libvirt asks QEMU for its reasons not to migrate when a migration begins, and passes them on by refusing; it has no
 //! call that only asks. `virDomainQemuMonitorCommand` reaches QEMU itself, and libvirt takes note of that: the VM is
-//! tainted (`custom-monitor`) until it stops, whatever the command. So nobody is asked unless the manifest says so, and
-//! only these two queries, which change nothing, are ever sent.
+//! tainted (`custom-monitor`) until it stops, whatever the command. So nobody is asked here unless the manifest says so,
+//! and only these two queries, which change nothing, are sent.
 
 use serde::Deserialize;
 use virt::domain::Domain;
 
 use super::questions::Questions;
 use crate::libvirt::error::{CallError, one_line};
+use crate::libvirt::qmp;
 use crate::observed::QemuAnswer;
 
 /// The program that runs, of whatever version is installed now.
@@ -28,12 +29,6 @@ pub(super) fn ask(questions: &Questions, domain: &Domain) -> QemuAnswer {
         }),
         Err(error) => QemuAnswer::Unknown(error.message),
     }
-}
-
-#[derive(Deserialize)]
-struct Reply<T> {
-    #[serde(rename = "return")]
-    told: T,
 }
 
 #[derive(Deserialize)]
@@ -60,8 +55,8 @@ fn read(version: &str, migration: &str) -> Result<QemuAnswer, serde_json::Error>
         major,
         minor,
         micro,
-    } = serde_json::from_str::<Reply<Version>>(version)?.told.qemu;
-    let blockers = serde_json::from_str::<Reply<Migration>>(migration)?.told;
+    } = qmp::told::<Version>(version)?.qemu;
+    let blockers: Migration = qmp::told(migration)?;
     Ok(QemuAnswer::Answered {
         version: u64::from(major) * 1_000_000 + u64::from(minor) * 1000 + u64::from(micro),
         blockers: blockers
