@@ -1,6 +1,6 @@
 //! What moves take and give back, and how much there is of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::intent::{Intent, Transfer};
 use super::place::Way;
@@ -288,13 +288,22 @@ fn places_apart(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
         }
     }
     let mut there: BTreeMap<(usize, &HostName), u64> = BTreeMap::new();
+    let mut leaving: BTreeMap<usize, BTreeSet<&VmName>> = BTreeMap::new();
     if groups_of.is_empty() {
         return Vec::new();
     }
     for (name, host) in observed.reached() {
-        let groups = host.vms.keys().filter_map(|vm| groups_of.get(vm)).flatten();
-        for group in groups {
-            *there.entry((*group, name)).or_default() += 1;
+        let vms = host.vms.keys();
+        for (vm, groups) in vms.filter_map(|vm| Some((vm, groups_of.get(vm)?))) {
+            let wanted = desired.vms.get(vm);
+            let leaves = wanted.is_some_and(|wanted| wanted.host != *name);
+            for group in groups {
+                *there.entry((*group, name)).or_default() += 1;
+                leaving
+                    .entry(*group)
+                    .or_default()
+                    .extend(leaves.then_some(vm));
+            }
         }
     }
     for (vm, groups) in &groups_of {
@@ -304,15 +313,9 @@ fn places_apart(desired: &Desired, observed: &Observed) -> Vec<Capacity> {
             }
         }
     }
-    let moves = |vm: &&VmName| {
-        let wanted = desired.vms.get(*vm);
-        wanted.is_some_and(|wanted| observed.hosts_of(vm).any(|(host, _)| *host != wanted.host))
-    };
-    for (group, vms) in desired.apart.iter().enumerate() {
-        if vms.iter().filter(moves).nth(1).is_some() {
-            for (host, _) in observed.reached() {
-                there.entry((group, host)).or_default();
-            }
+    for (group, _) in leaving.into_iter().filter(|(_, vms)| vms.len() > 1) {
+        for (host, _) in observed.reached() {
+            there.entry((group, host)).or_default();
         }
     }
     let capacity = |((group, host), used): ((usize, &HostName), u64)| Capacity {
