@@ -1,22 +1,27 @@
 //! What an earlier apply began and what goes on without it: migrations are joined, copies of disks are ended and made anew.
 
-use domicile::model::{JobKind, MoveMark, RunState, VolumeName};
-use domicile::plan::Action;
+use domicile::model::{JobKind, MoveMark, PowerState, RunState, VolumeName};
 use domicile::plan::check::check;
+use domicile::plan::{Action, Plan};
 
 use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
 use super::recovery::{cold, interrupted, mark, power};
 
-#[test]
-fn a_migration_under_way_is_awaited() {
+/// A VM whose migration goes on.
+fn under_way() -> Fleet {
     let mut fleet = interrupted(&[
         ("kvm1", power(RunState::Running, "booted")),
         ("kvm2", power(RunState::Paused, "migration")),
     ]);
     let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
     here.detail.as_mut().unwrap().job = Some(JobKind::MigrationOut);
+    fleet
+}
+
+#[test]
+fn a_migration_under_way_is_awaited() {
     assert_eq!(
-        acts(&fleet.plan()),
+        acts(&under_way().plan()),
         [
             "await the migration of web from kvm1 to kvm2, which is in flight",
             "delete volume kvm1:default/web.qcow2",
@@ -28,12 +33,7 @@ fn a_migration_under_way_is_awaited() {
 /// Somebody wants it back while it is on its way: only where it has arrived can be seen how.
 #[test]
 fn a_vm_that_is_wanted_elsewhere_meanwhile_is_awaited_first_and_the_plan_says_so() {
-    let mut fleet = interrupted(&[
-        ("kvm1", power(RunState::Running, "booted")),
-        ("kvm2", power(RunState::Paused, "migration")),
-    ]);
-    let here = fleet.host("kvm1").vms.get_mut("web").unwrap();
-    here.detail.as_mut().unwrap().job = Some(JobKind::MigrationOut);
+    let mut fleet = under_way();
     fleet.wants("web", "kvm1");
     let mut plan = fleet.plan();
     assert!(acts(&plan)[0].starts_with("await the migration of web"));
@@ -55,43 +55,43 @@ fn a_vm_that_has_to_be_started_first_is_judged_for_its_way_on_when_it_runs() {
     assert!(acts(&plan).contains(&"start web on kvm2".to_owned()));
 }
 
-/// Its disks are looked at when it runs again, and it runs again at once.
-#[test]
-fn a_vm_that_we_shut_down_runs_again_first_where_the_manifest_turned_back_and_wants_another_pool() {
-    let mut fleet = interrupted(&[("kvm1", power(RunState::ShutOff, "shut down"))]);
-    cold(&mut fleet, "kvm1");
+/// One that starts with its host and was to go to another, and shall stay by now, with its disk in another pool.
+fn turned_back(power: PowerState) -> Fleet {
+    let mut fleet = interrupted(&[("kvm1", power)]);
     let vm = fleet.host("kvm1").vms.get_mut("web").unwrap();
     let mark = vm.detail.as_mut().unwrap().mark.as_mut().unwrap();
     mark.autostart = true;
     let wanted = fleet.wants("web", "kvm1");
     let fast = pool_name("fast");
     wanted.disks.insert("vda".parse().unwrap(), fast);
+    fleet
+}
+
+/// The autostart that its mark withholds, of each mark that a plan writes.
+fn marks(plan: &Plan) -> Vec<bool> {
+    let marks = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Mark { mark, .. } => Some(mark.autostart),
+        _ => None,
+    });
+    marks.collect()
+}
+
+/// Its disks are looked at when it runs again, and it runs again at once.
+#[test]
+fn a_vm_that_we_shut_down_runs_again_first_where_the_manifest_turned_back_and_wants_another_pool() {
+    let mut fleet = turned_back(power(RunState::ShutOff, "shut down"));
+    cold(&mut fleet, "kvm1");
     let plan = fleet.plan();
     assert_eq!(plan.finished_first().len(), 1, "{:#?}", plan.findings);
     assert!(acts(&plan).contains(&"start web on kvm1".to_owned()));
-    let told = plan
-        .steps
-        .iter()
-        .filter(|step| matches!(step.action, Action::Mark { .. }));
-    assert_eq!(told.count(), 0);
+    assert_eq!(marks(&plan), [false; 0]);
 }
 
 /// The mark of an earlier apply knows that it starts with its host, and the new mark takes the place of that one.
 #[test]
 fn a_vm_of_which_only_disks_move_by_now_starts_with_its_host_again_in_the_end() {
-    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
-    let vm = fleet.host("kvm1").vms.get_mut("web").unwrap();
-    let mark = vm.detail.as_mut().unwrap().mark.as_mut().unwrap();
-    mark.autostart = true;
-    let wanted = fleet.wants("web", "kvm1");
-    let fast = pool_name("fast");
-    wanted.disks.insert("vda".parse().unwrap(), fast);
-    let plan = fleet.plan();
-    let marks = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::Mark { mark, .. } => Some(mark.autostart),
-        _ => None,
-    });
-    assert_eq!(marks.collect::<Vec<_>>(), [true]);
+    let plan = turned_back(power(RunState::Running, "booted")).plan();
+    assert_eq!(marks(&plan), [true]);
 }
 
 #[test]
