@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Pid;
+use serde_json::Value;
 
 /// How long any command may take before it is killed: a hang is a failure, not a wait.
 const SECONDS_MAX: &str = "300";
@@ -312,15 +313,29 @@ impl Lab {
         self.unlock(manifest, &self.locks(manifest));
     }
 
-    /// Restarts daemons that hang or died. libvirt 11.3 hangs, once in a while, when whoever streams a volume to it is killed: its
-    /// event loop waits for a lock for good.
+    /// Sends a signal to a host's daemon, if it is there.
+    pub(crate) fn signal_daemon(&self, host: &str, signal: &str) {
+        let kill = format!("kill -{signal} $(cat /run/libvirtd.pid) || true");
+        self.on(host, &["sh", "-c", &kill]);
+    }
+
+    /// The memory of a host as Domicile sees it, in MiB; here all have that of this machine.
+    pub(crate) fn memory_mib(&self, host: &str) -> u64 {
+        let manifest = self.manifest("");
+        let asked = ["observe", "--json", "-f", manifest.to_str().unwrap()];
+        let observed: Value = serde_json::from_slice(&self.domicile(&asked).stdout).unwrap();
+        let memory = &observed["hosts"][host]["reached"]["memory"];
+        memory.as_u64().unwrap() >> 20
+    }
+
+    /// Restarts daemons that hang or died. libvirt 11.3 hangs, once in a while, when whoever streams a volume to it is
+    /// killed: its event loop waits for a lock for good.
     pub(crate) fn restart_hung_daemons(&self) {
         for host in self.hosts() {
             let ask = "timeout 15 virsh -q list >/dev/null 2>&1 && echo answers || true";
             if self.on(host, &["sh", "-c", ask]).is_empty() {
                 eprintln!("== the daemon of {host} hangs, or is not there");
-                let kill = "kill -9 $(cat /run/libvirtd.pid) || true";
-                self.on(host, &["sh", "-c", kill]);
+                self.signal_daemon(host, "KILL");
                 self.lab("restart", &[host]);
             }
         }

@@ -140,13 +140,7 @@ impl Fleet {
                 scope.spawn(move || lab.guest(host, vm, &options));
             }
         });
-        let manifest = lab.manifest("");
-        let asked = ["observe", "--json", "-f", manifest.to_str().unwrap()];
-        let observed: Value = serde_json::from_slice(&lab.domicile(&asked).stdout).unwrap();
-        let memory = observed["hosts"]["kvm1"]["reached"]["memory"]
-            .as_u64()
-            .unwrap()
-            >> 20;
+        let memory = lab.memory_mib(HOSTS[0]);
         let fleet = Self {
             lab,
             guests,

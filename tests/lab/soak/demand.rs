@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use crate::dice::Dice;
 use crate::lab::Lab;
 
@@ -139,15 +137,6 @@ pub(super) fn make_guests(lab: &Lab) {
             });
         }
     });
-}
-
-/// The memory of a host as Domicile sees it, in MiB; here all have that of this machine.
-pub(super) fn memory_of_hosts(lab: &Lab) -> u64 {
-    let manifest = lab.manifest("");
-    let asked = ["observe", "--json", "-f", manifest.to_str().unwrap()];
-    let observed: Value = serde_json::from_slice(&lab.domicile(&asked).stdout).unwrap();
-    let memory = &observed["hosts"][HOSTS[0]]["reached"]["memory"];
-    memory.as_u64().unwrap() >> 20
 }
 
 /// What somebody wants.

@@ -24,7 +24,7 @@ use crate::census::Census;
 use crate::dice::Dice;
 use crate::lab::Lab;
 
-use demand::{Demand, GUESTS, HOSTS, make_guests, memory_of_hosts};
+use demand::{Demand, GUESTS, HOSTS, make_guests};
 use trouble::{Befell, Kind, heal, strike};
 
 /// Rounds of a plain run.
@@ -255,7 +255,7 @@ fn whatever_is_asked_and_whatever_befalls_no_vm_is_lost() {
     let mut soak = Soak {
         lab: &lab,
         census: &census,
-        memory: memory_of_hosts(&lab),
+        memory: lab.memory_mib(HOSTS[0]),
         tally: Tally::default(),
     };
     let began = Instant::now();

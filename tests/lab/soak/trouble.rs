@@ -70,11 +70,6 @@ fn pause(dice: &mut Dice, millis_max: usize) {
     std::thread::sleep(Duration::from_millis(millis.try_into().unwrap()));
 }
 
-fn signal_daemon(lab: &Lab, host: &str, signal: &str) {
-    let kill = format!("kill -{signal} $(cat /run/libvirtd.pid) || true");
-    lab.on(host, &["sh", "-c", &kill]);
-}
-
 /// None to three troubles, the first at any time of the first quarter of a minute, and none after the apply has ended.
 pub(super) fn strike(lab: &Lab, dice: &mut Dice, applying: &mut Child, rate: &str) -> Befell {
     let mut befell = Befell::default();
@@ -110,14 +105,14 @@ fn happens(lab: &Lab, dice: &mut Dice, applying: &Child, what: (Kind, &str), rat
             }
         }
         Kind::DaemonKilled => {
-            signal_daemon(lab, host, "KILL");
+            lab.signal_daemon(host, "KILL");
             pause(dice, 4000);
             lab.lab("restart", &[host]);
         }
         Kind::DaemonHangs => {
-            signal_daemon(lab, host, "STOP");
+            lab.signal_daemon(host, "STOP");
             pause(dice, 12_000);
-            signal_daemon(lab, host, "CONT");
+            lab.signal_daemon(host, "CONT");
         }
         Kind::PowerLost => {
             lab.on(host, &["sh", "-c", LOSE_POWER]);
