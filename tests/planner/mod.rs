@@ -9,6 +9,7 @@ mod asking;
 mod carried_out;
 mod compact;
 mod detours;
+mod exhaustive;
 pub(crate) mod fleet;
 mod forecasts;
 mod in_flight;
