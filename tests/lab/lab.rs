@@ -378,6 +378,13 @@ impl Lab {
     pub(crate) fn apply(&self, manifest: &Path) -> String {
         let path = manifest.to_str().unwrap();
         let output = self.domicile(&["apply", "-f", path, "--auto-approve", "--no-color"]);
+        self.assert_applied(manifest, &output);
+        text(&output)
+    }
+
+    /// Fails unless an apply succeeded and planning again finds nothing to do.
+    pub(crate) fn assert_applied(&self, manifest: &Path, output: &Output) {
+        let path = manifest.to_str().unwrap();
         assert!(output.status.success(), "apply failed");
         let again = self.domicile(&["plan", "-f", path, "--detailed-exitcode", "--no-color"]);
         assert_eq!(
@@ -389,7 +396,6 @@ impl Lab {
             text(&again).contains("No changes."),
             "planning again does not say so"
         );
-        text(&output)
     }
 
     /// The volumes of a pool, by name.

@@ -1,7 +1,9 @@
 //! From what both hosts tell of a VM with a mark to the one decided way out. A pure table, and nothing else.
 //!
 //! What stands first counts. `—` is a host that does not have the VM; "stands still" is a guest that is paused, by a
-//! person or by itself; "by migration" is one that libvirt has paused at the end of a migration, or that waits for one.
+//! person or by itself; "by migration" is one that libvirt has paused at the end of a migration, or that waits for one;
+//! "ending" is one whose QEMU is about to be gone and executes nothing any more, as after a migration (libvirt's
+//! `qemuProcessHandleShutdown`).
 //!
 //! | source | destination | job | way out |
 //! |---|---|---|---|
@@ -11,6 +13,7 @@
 //! | any | any | another | stop until it is over |
 //! | crashed, or the destination is | any | none | stop: a person looks at what it holds |
 //! | in post-copy, or the destination is | any | none | stop: it is between two states |
+//! | ending, or the destination is | any | none | stop: it is between two states |
 //! | by migration | running | none | forward; what is left at the source ends first, and never runs again |
 //! | running | by migration | none | back; what waits at the destination never ran, and ends first |
 //! | active | active | none | stop: it may run twice |
@@ -41,6 +44,8 @@ pub(super) enum Side {
     Running,
     /// Paused by the end of a migration, or waiting for one.
     ByMigration,
+    /// Its QEMU is about to be gone.
+    Ending,
     /// Paused by a person.
     ByUser,
     /// Paused for another reason: an I/O error, a watchdog, power management.
@@ -58,6 +63,7 @@ impl Side {
         match (vm.power.state, vm.power.reason.as_str()) {
             (RunState::Running | RunState::Paused, "post-copy failed") => Self::Torn,
             (RunState::Running | RunState::Paused, "post-copy") => Self::PostCopy,
+            (RunState::Running | RunState::Paused, "shutting down") => Self::Ending,
             (RunState::Running, _) => Self::Running,
             (RunState::ShutOff, _) => Self::Off,
             (RunState::Crashed, _) => Self::Crashed,
@@ -148,7 +154,7 @@ pub(super) enum Copies {
 
 /// The way out of a state.
 pub(super) fn way_out(here: Side, there: Side, copies: Copies, job: Job) -> WayOut {
-    use Side::{Absent, ByMigration, ByUser, Crashed, Off, PostCopy, Running, Still, Torn};
+    use Side::{Absent, ByMigration, ByUser, Crashed, Ending, Off, PostCopy, Running, Still, Torn};
     let back = |ends_destination| WayOut::Back {
         ends_destination,
         resumes: here == ByMigration,
@@ -165,7 +171,7 @@ pub(super) fn way_out(here: Side, there: Side, copies: Copies, job: Job) -> WayO
         _ if job == Job::Migration => WayOut::Stop(Why::Between),
         _ if job == Job::Other => WayOut::Stop(Why::Busy),
         (Crashed, _) | (_, Crashed) => WayOut::Stop(Why::Crashed),
-        (PostCopy, _) | (_, PostCopy) => WayOut::Stop(Why::Between),
+        (PostCopy | Ending, _) | (_, PostCopy | Ending) => WayOut::Stop(Why::Between),
         (ByMigration, Running) => forward(true),
         (Running, ByMigration) => back(true),
         (here, there) if here.is_active() && there.is_active() => WayOut::Stop(Why::Twice),
@@ -182,14 +188,17 @@ pub(super) fn way_out(here: Side, there: Side, copies: Copies, job: Job) -> WayO
 
 #[cfg(test)]
 mod tests {
-    use super::Side::{Absent, ByMigration, ByUser, Crashed, Off, PostCopy, Running, Still, Torn};
+    use super::Side::{
+        Absent, ByMigration, ByUser, Crashed, Ending, Off, PostCopy, Running, Still, Torn,
+    };
     use super::*;
 
-    const ALL: [Side; 9] = [
+    const ALL: [Side; 10] = [
         Absent,
         Off,
         Running,
         ByMigration,
+        Ending,
         ByUser,
         Still,
         PostCopy,
@@ -256,6 +265,23 @@ mod tests {
         }
         assert_eq!(idle(PostCopy, PostCopy), WayOut::Stop(Why::Between));
         assert_eq!(idle(Absent, PostCopy), WayOut::Stop(Why::Between));
+    }
+
+    #[test]
+    fn what_is_about_to_be_gone_is_neither_twice_nor_alone() {
+        for other in [
+            Absent,
+            Off,
+            Running,
+            ByMigration,
+            Ending,
+            ByUser,
+            Still,
+            PostCopy,
+        ] {
+            assert_eq!(idle(Ending, other), WayOut::Stop(Why::Between));
+            assert_eq!(idle(other, Ending), WayOut::Stop(Why::Between));
+        }
     }
 
     #[test]
