@@ -2,9 +2,9 @@
 //!
 //! In each round somebody wants any placement of six guests on three hosts, and applies that; now and then somebody
 //! else wants another one at the same time. Meanwhile up to three troubles befall the process, the hosts or the links.
-//! When that has ended, an operator sees to the hosts, starts guests that lost power, and applies the same demand or
-//! another. Then the census holds, no guest was rebooted unless a plan said so, and none was silent for longer than
-//! the forecasts say, something was broken, and nobody was at work.
+//! When that has ended, an operator sees to the hosts, starts guests that lost power, and applies the same demand, or
+//! another one where he changed his mind or was refused. Then the census holds, no guest was rebooted unless a plan
+//! said so, and none was silent for longer than the forecasts say, something was broken, and nobody was at work.
 //!
 //! A plain run takes two rounds. `DOMICILE_SOAK=60` goes on for so many minutes, and `DOMICILE_SEED` says with which
 //! round it begins. What is thrown is the same for the same seed; when it hits differs.
@@ -37,6 +37,8 @@ const STILL_MAX: Duration = Duration::from_secs(8);
 const TAKING_OVER: Duration = Duration::from_secs(35);
 /// How an apply may end, as the README has it.
 const ENDS: [i32; 7] = [0, 1, 3, 5, 6, 7, 8];
+/// What may be refused of what is wanted: a linked clone is not streamed away from its base's path.
+const REFUSED: &str = "thin-stream";
 
 fn asked(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
@@ -153,6 +155,15 @@ impl Soak<'_> {
         }
     }
 
+    /// Whether something is wanted that is refused whatever else there is.
+    fn is_refused(&self, demand: &Demand) -> bool {
+        let path = demand.manifest.to_str().unwrap();
+        let output = self.lab.domicile(&["plan", "-f", path, "--json"]);
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut findings = plan["findings"].as_array().unwrap().iter();
+        findings.any(|told| told["severity"] == "blocks" && told["code"] == REFUSED)
+    }
+
     /// Applies a demand while troubles befall it, and perhaps another one at the same time.
     fn disturbed(&mut self, dice: &mut Dice, demand: &Demand) -> (Vec<Applied>, Befell) {
         let rate = *dice.one_of(&["100mbit", "200mbit", "400mbit"]);
@@ -188,7 +199,9 @@ impl Soak<'_> {
         }
         heal(self.lab);
         self.start_those_without_power(&befell.dark);
-        if dice.below(3) == 0 {
+        let mut wants_another = dice.below(3) == 0;
+        while wants_another || self.is_refused(&demand) {
+            wants_another = false;
             demand = Demand::any(self.lab, &mut dice, "fleet.yaml", self.memory);
         }
         let is_lock_left = dice.below(3) == 0;
