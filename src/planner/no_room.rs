@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::derive::Chain;
 use super::intent::Intent;
+use super::rank::{Rank, rank};
 use super::solver::{Solution, Stuck};
 use crate::model::{Bytes, HostName, VmName};
 use crate::plan::{Capacity, Finding, Resource, Severity};
@@ -68,7 +69,7 @@ fn of_one(
     others: &str,
     capacities: &[Capacity],
 ) -> Vec<Finding> {
-    let (from, to) = (intent.way.from, intent.way.to);
+    let what = what(intent);
     let own = |item: usize| chains[item].vm.as_ref() == Some(intent.name);
     let short = group.short.iter().filter(|short| own(short.item));
     let mut findings: Vec<Finding> = short
@@ -84,7 +85,7 @@ fn of_one(
                 vm: Some(intent.name.clone()),
                 host: Some(host.clone()),
                 message: format!(
-                    "its move from {from} to {to} needs {needs} ({resource}), and {has} are left once every other move that can be made is made{others}",
+                    "{what} needs {needs} ({resource}), and {has} are left once every other move that can be made is made{others}",
                 ),
                 remedy: format!(
                     "make room of {} there, or choose another place{}",
@@ -95,7 +96,7 @@ fn of_one(
         })
         .collect();
     if findings.is_empty() {
-        let what = if group.proven {
+        let order = if group.proven {
             "there is no order"
         } else {
             "no order was found"
@@ -104,8 +105,8 @@ fn of_one(
             severity: Severity::Blocks,
             code: "capacity".into(),
             vm: Some(intent.name.clone()),
-            host: Some(to.clone()),
-            message: format!("{what} in which its move from {from} to {to} can begin{others}"),
+            host: Some(intent.way.to.clone()),
+            message: format!("{order} in which {what} can begin{others}"),
             remedy: format!(
                 "apply the other moves first, then plan again{}",
                 relief(group, capacities)
@@ -113,6 +114,20 @@ fn of_one(
         });
     }
     findings
+}
+
+/// What finds no room. A VM that an earlier apply has shut down is off for as long as that is so.
+fn what(intent: &Intent<'_>) -> String {
+    let (from, to) = (intent.way.from, intent.way.to);
+    let is_down = rank(intent) == Rank::Down;
+    match (is_down, from == to) {
+        (true, true) => format!("its start on {to}, where an earlier apply has left it off,"),
+        (true, false) => {
+            format!("its move from {from}, where an earlier apply has left it off, to {to}")
+        }
+        (false, true) => format!("the move of its disks on {to}"),
+        (false, false) => format!("its move from {from} to {to}"),
+    }
 }
 
 /// What the move takes of the resource.
@@ -168,15 +183,13 @@ fn relief(group: &Stuck, capacities: &[Capacity]) -> String {
 /// A move that no order of all steps had room for, though the solver had found one.
 pub(super) fn no_order(intents: &[Intent<'_>], vm: &VmName) -> Finding {
     let intent = intents.iter().find(|intent| intent.name == vm);
-    let way = intent.map_or_else(String::new, |intent| {
-        format!(" from {} to {}", intent.way.from, intent.way.to)
-    });
+    let what = intent.map_or_else(|| "its move".into(), what);
     Finding {
         severity: Severity::Blocks,
         code: "capacity".into(),
         vm: Some(vm.clone()),
         host: intent.map(|intent| intent.way.to.clone()),
-        message: format!("no order was found in which its move{way} has room"),
+        message: format!("no order was found in which {what} has room"),
         remedy: "apply the other moves first, then plan again".into(),
     }
 }

@@ -137,6 +137,8 @@ fn discarded<'a>(intent: &'a Intent<'_>) -> impl Iterator<Item = (Resource, u64)
 pub(super) fn frees(intent: &Intent<'_>, action: &Action) -> Vec<(Resource, u64)> {
     match action {
         Action::MigrateLive { from, .. } => machine(intent, from),
+        // Until then it counts at both ends.
+        Action::AwaitMigration { from, .. } if intent.source_counts(from) => machine(intent, from),
         Action::Define { from, .. } if intent.hands_over => machine(intent, from),
         Action::Start { .. } if intent.hands_over => Vec::new(),
         Action::Start { host, .. } if host == intent.way.to && intent.starts => {

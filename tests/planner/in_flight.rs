@@ -1,10 +1,10 @@
 //! What an earlier apply began and what goes on without it: migrations are joined, copies of disks are ended and made anew.
 
-use domicile::model::{JobKind, MoveMark, PowerState, RunState, VolumeName};
+use domicile::model::{Bytes, JobKind, MoveMark, PowerState, RunState, VolumeName};
 use domicile::plan::check::check;
 use domicile::plan::{Action, Plan};
 
-use super::fleet::{Fleet, acts, blocks, host_name, pool_name};
+use super::fleet::{Fleet, GIB, acts, blocks, host_name, pool_name};
 use super::recovery::{cold, interrupted, mark, power};
 
 /// A VM whose migration goes on.
@@ -28,6 +28,30 @@ fn a_migration_under_way_is_awaited() {
             "remove the mark of web on kvm2"
         ]
     );
+}
+
+#[test]
+fn what_waits_for_its_room_is_in_the_same_plan() {
+    let mut fleet = under_way();
+    fleet.vm("kvm2", "big", 60);
+    fleet.vm("kvm2", "small", 1);
+    fleet.wants("big", "kvm1");
+    fleet.host("kvm1").memory = Bytes(62 * GIB);
+    let plan = fleet.plan();
+    assert_eq!(blocks(&plan), [""; 0], "{:#?}", plan.findings);
+    assert!(acts(&plan).contains(&"migrate big live from kvm2 to kvm1".to_owned()));
+}
+
+/// By now the manifest leaves no room for it anywhere it may go.
+#[test]
+fn a_vm_that_was_stopped_and_finds_no_room_is_told_to_be_off() {
+    let mut fleet = interrupted(&[("kvm2", power(RunState::ShutOff, "shut down"))]);
+    fleet.vm("kvm2", "big", 62);
+    let plan = fleet.plan();
+    let told = &plan.findings[0];
+    assert_eq!(blocks(&plan), ["capacity"], "{:#?}", plan.findings);
+    let off = "its start on kvm2, where an earlier apply has left it off, needs 4.0 GiB (memory of kvm2), and 2.0 GiB";
+    assert!(told.message.starts_with(off), "{}", told.message);
 }
 
 /// Somebody wants it back while it is on its way: only where it has arrived can be seen how.

@@ -7,7 +7,7 @@ use domicile::apply::{CancelHandle, Event, Happening, Options, Summary, run};
 use domicile::hypervisor::{Depth, Hypervisor, ObserveRequest};
 use domicile::model::{DiskTarget, HostName, Millis, PoolName, RunState, VmName};
 use domicile::observed::Observed;
-use domicile::plan::{Plan, Severity, Step, StepId, check::check};
+use domicile::plan::{Finding, Plan, Severity, Step, StepId, check::check};
 use domicile::planner::plan;
 use domicile::simulator::{Faults, Simulator};
 
@@ -224,22 +224,38 @@ impl Trial {
         self.is_mind_changed = true;
     }
 
+    /// VMs that were stopped to give others their room and find none themselves in what the manifest has become. Each is
+    /// told to be off.
+    fn left_off_for_want_of_room(&self, plan: &Plan) -> Vec<VmName> {
+        let is_told = |finding: &&Finding| {
+            finding.severity == Severity::Blocks
+                && finding.code == "capacity"
+                && finding
+                    .message
+                    .contains("where an earlier apply has left it off")
+        };
+        let findings = plan.findings.iter().filter(|_| self.is_mind_changed);
+        let vms = findings.filter(is_told).filter_map(|told| told.vm.clone());
+        vms.collect()
+    }
+
     /// Plans and applies without faults until there is nothing to do; the VMs that are refused by then.
     pub(crate) fn settle(&mut self) -> Result<BTreeSet<VmName>, String> {
         self.hosts.heal();
         // What was under way is finished where it was going before it can go where it is wanted by now.
         for _ in 0..ROUNDS + usize::from(self.is_mind_changed) {
             let next = self.checked_plan()?;
+            let left_off = self.left_off_for_want_of_room(&next);
             if next.steps.is_empty() {
                 let off = self.hosts.stopped();
-                return if off.is_empty() {
+                return if off.iter().all(|vm| left_off.contains(vm)) {
                     Ok(refused(&next))
                 } else {
                     self.wrong("off at the end", &(off, next.findings))
                 };
             }
             let summary = self.apply(&next, |_, _| {});
-            self.check_end(&summary, &[])?;
+            self.check_end(&summary, &left_off)?;
             if let Some(failure) = self.failures.first() {
                 return self.wrong("a step failed without a fault", failure);
             }
@@ -309,7 +325,9 @@ impl Trial {
         }
         for ((name, _), (ran, _)) in placement(&self.fleet.observed) {
             let runs = has.iter().any(|((vm, _), (runs, _))| *vm == name && *runs);
-            if ran && !runs && !crashed.contains(&name) {
+            let is_told =
+                crashed.contains(&name) || self.is_mind_changed && refused.contains(&name);
+            if ran && !runs && !is_told {
                 return self.wrong("it ran and does not run", &name);
             }
         }

@@ -324,6 +324,9 @@ impl Ledger<'_> {
                 {
                     back.extend(self.machine(from, vm));
                 }
+                Action::AwaitMigration { from, .. } if self.given.occupies(from, vm) => {
+                    back.extend(self.machine(from, vm));
+                }
                 // Where one waits for the room that another gives up, it is given up while it is off.
                 Action::Define { from, to, .. }
                     if from != to
