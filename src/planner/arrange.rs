@@ -205,8 +205,8 @@ fn work(world: World<'_>, moves: usize) -> u64 {
 /// Asks the solver. What an earlier apply began goes first where that leaves a way for everybody. Where somebody is
 /// left in any case, it is rather one that nothing has been done to: a VM that was stopped must be started.
 fn ask(world: World<'_>, intents: &[Intent<'_>], question: &Question<'_>, work: u64) -> Solution {
-    let numbers = Numbers::new(question.capacities, question.slots);
     let chains = &question.derived.chains;
+    let numbers = Numbers::new(question.capacities, question.slots, chains.len());
     let mut of_vm = intents.iter();
     let items = chains.iter().map(|chain| {
         // Chains of VMs stand in the order of their intents.

@@ -339,7 +339,7 @@ impl Ways for Detours<'_> {
     /// Where every way carries the same at the same rate, no way undercuts the straight one on the ports of its ends.
     fn floor(&self, item: usize) -> Option<Floor> {
         let (_, job) = self.items.get(item)?.as_ref().filter(|_| self.is_even)?;
-        let energy = |one: &Use| (one.port, one.amount * (one.to - one.from));
+        let energy = |one: &Use| (one.port, one.energy());
         let freed = job.frees.iter().map(|free| free.at).min().unwrap_or(0);
         let leaving = job.uses.iter().filter(|one| one.to <= freed);
         Some(Floor {

@@ -17,6 +17,9 @@ const SHUTDOWN: Millis = Millis::from_secs(15);
 /// From the start to a guest that runs; its own boot is not counted, nobody can see it from outside.
 const START: Millis = Millis::from_secs(1);
 
+/// Nobody waits for longer, two years, so no forecast says so, and no sum of forecasts is beyond all numbers.
+const LONGEST: Millis = Millis::from_secs(63_072_000);
+
 /// The rate at which an act of this move carries bytes.
 fn rate(intent: &Intent<'_>, action: &Action) -> BytesPerSecond {
     limits::rate(intent, action).unwrap_or_else(|| intent.settings.rate())
@@ -67,8 +70,8 @@ pub(super) fn forecast(intent: &Intent<'_>, action: &Action, size: Bytes) -> For
     };
     let thousandths = carrying.thousandths(calibration);
     Forecast {
-        duration: Calibration::corrected(thousandths, reckoned.duration),
-        downtime: Calibration::corrected(calibration.downtime, reckoned.downtime),
+        duration: Calibration::corrected(thousandths, reckoned.duration).min(LONGEST),
+        downtime: Calibration::corrected(calibration.downtime, reckoned.downtime).min(LONGEST),
         ..reckoned
     }
 }

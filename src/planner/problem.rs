@@ -12,22 +12,35 @@ use super::solver::{Item, Job, Port, Precedence, Problem, Release, Solution, Tak
 use crate::model::VmName;
 use crate::plan::{Action, Capacity, Resource, Slot, Step};
 
+/// What all that is taken of one resource comes to at most, in a reading that says anything. The solver adds without
+/// looking.
+const SUM_MAX: u64 = 1 << 61;
+
 /// Resources and slots by the solver's numbers. What is not limited is left out.
 #[derive(Debug)]
 pub(super) struct Numbers {
     resources: BTreeMap<Resource, usize>,
     slots: BTreeMap<Slot, usize>,
+    /// No step takes or gives back more than that.
+    most: u64,
 }
 
 impl Numbers {
-    pub(super) fn new(capacities: &[Capacity], slots: &BTreeMap<Slot, u64>) -> Self {
+    /// For steps of so many chains.
+    pub(super) fn new(capacities: &[Capacity], slots: &BTreeMap<Slot, u64>, chains: usize) -> Self {
         let resources = capacities.iter().enumerate();
+        let chains = u64::try_from(chains).unwrap_or(u64::MAX);
         Self {
+            most: SUM_MAX / chains.max(1),
             resources: resources
                 .map(|(number, capacity)| (capacity.resource.clone(), number))
                 .collect(),
             slots: slots.keys().cloned().zip(0..).collect(),
         }
+    }
+
+    fn bounded(&self, amount: u64) -> u64 {
+        amount.min(self.most)
     }
 
     pub(super) fn resource(&self, resource: &Resource) -> Option<usize> {
@@ -60,10 +73,10 @@ impl Numbers {
                 continue;
             };
             match job.takes.iter_mut().find(|take| take.resource == resource) {
-                Some(take) => take.amount = take.amount.saturating_add(*amount),
+                Some(take) => take.amount = self.bounded(take.amount.saturating_add(*amount)),
                 None => job.takes.push(Take {
                     resource,
-                    amount: *amount,
+                    amount: self.bounded(*amount),
                 }),
             }
         }
@@ -71,7 +84,7 @@ impl Numbers {
         job.frees.extend(frees.filter_map(|(resource, amount)| {
             Some(Release {
                 resource: self.resource(resource)?,
-                amount: *amount,
+                amount: self.bounded(*amount),
                 at: end,
             })
         }));
@@ -79,7 +92,7 @@ impl Numbers {
         job.uses.extend(uses.filter_map(|(slot, amount)| {
             Some(Use {
                 port: *self.slots.get(slot)?,
-                amount: *amount,
+                amount: self.bounded(*amount),
                 from: start,
                 to: end,
             })
@@ -131,8 +144,8 @@ pub(super) fn problem(
         }
     });
     let resource = |capacity: &Capacity| super::solver::Resource {
-        limit: capacity.limit,
-        used: capacity.used,
+        limit: capacity.limit.min(SUM_MAX),
+        used: capacity.used.min(SUM_MAX),
     };
     Problem {
         items: items.collect(),

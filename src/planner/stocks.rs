@@ -162,10 +162,10 @@ impl Stocks {
             }
         }
         for (slot, amount) in &self.needs[step].uses {
-            self.used[*slot] += amount;
+            self.used[*slot] = self.used[*slot].saturating_add(*amount);
         }
         for (slot, amount) in begins.iter().flat_map(|chain| &self.chains[*chain].most) {
-            self.begun[*slot] += amount;
+            self.begun[*slot] = self.begun[*slot].saturating_add(*amount);
         }
         next
     }

@@ -53,7 +53,8 @@ fn held_by(steps: &[Step], limits: &BTreeMap<Slot, u64>) -> Vec<Option<Held>> {
                 .or_else(|| by_turn(step, &moment, &later));
         }
         for (slot, amount) in starting.iter().flat_map(|index| &steps[*index].uses) {
-            *moment.used.entry(slot).or_default() += amount;
+            let used = moment.used.entry(slot).or_default();
+            *used = used.saturating_add(*amount);
         }
     }
     held

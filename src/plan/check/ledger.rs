@@ -291,11 +291,11 @@ impl Ledger<'_> {
         for other in before {
             let step = self.plan.step(other);
             let here = step.takes.iter().filter(|(resource, _)| resource == pool);
-            taken += here.map(|(_, amount)| amount).sum::<u64>();
+            taken = here.fold(taken, |sum, (_, amount)| sum.saturating_add(*amount));
             let went = self
                 .discarded(other)
                 .filter(|(resource, _)| resource == pool);
-            taken += went.map_or(0, |(_, amount)| amount);
+            taken = taken.saturating_add(went.map_or(0, |(_, amount)| amount));
             match &step.action {
                 Action::CompactVolume { spec, .. }
                 | Action::CopyVolume { spec, .. }
@@ -306,7 +306,7 @@ impl Ledger<'_> {
                 }
                 _ => {
                     let filled = self.filled(other).filter(|(resource, _)| resource == pool);
-                    stays += filled.map_or(0, |(_, amount)| amount);
+                    stays = stays.saturating_add(filled.map_or(0, |(_, amount)| amount));
                 }
             }
         }

@@ -37,7 +37,7 @@ fn floor(tables: &Tables, ways: &dyn Ways, item: ItemId) -> Floor {
         return Floor::default();
     }
     let job = &tables.problem.items[item].job;
-    let energy = |one: &super::problem::Use| (one.port, one.amount * (one.to - one.from));
+    let energy = |one: &super::problem::Use| (one.port, one.energy());
     let freed = job.frees.iter().map(|free| free.at).min().unwrap_or(0);
     Floor {
         duration: job.duration,

@@ -63,6 +63,14 @@ pub struct Use {
     pub to: Time,
 }
 
+impl Use {
+    /// How much of the port for how long.
+    pub(crate) fn energy(&self) -> u64 {
+        self.amount
+            .saturating_mul(self.to.saturating_sub(self.from))
+    }
+}
+
 /// One act that runs from its start to its end without a pause.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {

@@ -402,14 +402,14 @@ impl Solver<'_> {
         let items = &self.tables.problem.items;
         let mut loads = vec![0_u64; self.tables.problem.ports.len()];
         for one in items.iter().flat_map(|item| &item.job.uses) {
-            loads[one.port] = loads[one.port].saturating_add(one.amount * (one.to - one.from));
+            loads[one.port] = loads[one.port].saturating_add(one.energy());
         }
         let load = |port: usize| loads[port] / self.tables.problem.ports[port].limit.max(1);
         items
             .iter()
             .map(|item| {
                 let busiest = item.job.uses.iter().map(|one| load(one.port)).max();
-                busiest.unwrap_or(0) + item.job.duration
+                busiest.unwrap_or(0).saturating_add(item.job.duration)
             })
             .collect()
     }
