@@ -102,6 +102,19 @@ pub(super) fn read_observed(path: &Path) -> Result<Observed, Failure> {
     parse_observed(path, &read(path)?)
 }
 
+/// A reading to plan on, which says nothing twice and differently.
+pub(super) fn read_sound(path: &Path) -> Result<Observed, Failure> {
+    let observed = read_observed(path)?;
+    match observed.contradictions().first() {
+        Some(contradiction) => Err(Failure::error(format!(
+            "{} contradicts itself: {contradiction}",
+            path.display()
+        ))
+        .help("make a new one with `domicile observe --out FILE`")),
+        None => Ok(observed),
+    }
+}
+
 /// The same from a text that was read already.
 pub(super) fn parse_observed(path: &Path, text: &str) -> Result<Observed, Failure> {
     // A reading of thousands of hosts is large, so nothing of it is held besides the text and the reading itself.

@@ -27,7 +27,7 @@ pub(super) fn read(
     timeout: Millis,
 ) -> Result<Observed, Failure> {
     if let Some(path) = recorded {
-        return files::read_observed(path);
+        return files::read_sound(path);
     }
     let waiting = Waiting::new(console, &format!("Reading {} hosts", desired.hosts.len()));
     let mut request = ObserveRequest {

@@ -11,6 +11,7 @@ mod offers;
 mod qemu;
 mod reading;
 mod roster;
+mod sound;
 
 pub use fit::{Answers, CpuFit, DomainFit, Fit};
 pub use needs::{Agent, CpuFeature, FeaturePolicy, MemoryPages, Needs, SecretRef, Tpm};

@@ -366,7 +366,32 @@ fn format(case: &Case<'_>) -> Vec<Verdict> {
             )
         })
     };
-    copied(case).filter_map(unknown).collect()
+    let mut verdicts: Vec<Verdict> = copied(case).filter_map(unknown).collect();
+    verdicts.extend(case.disks.iter().filter_map(|disk| base_format(case, disk)));
+    verdicts
+}
+
+/// An image names the format of what is below it, and its pool may see another one there.
+fn base_format(case: &Case<'_>, disk: &DiskPlacement) -> Option<Verdict> {
+    let Carry::Thin { base_from, .. } = &disk.carry else {
+        return None;
+    };
+    let mut theirs = case.detail.disks.iter();
+    let theirs = theirs.find(|theirs| theirs.target == disk.target)?;
+    let named = &theirs.backing.first()?.format;
+    let seen = &case.observed.volume(base_from)?.detail.as_ref()?.format;
+    (named != seen).then(|| {
+        Verdict::new(
+            "format",
+            Effect::Blocks,
+            case.from,
+            format!(
+                "disk {} names the format {named} for its base {}, and pool {} sees {seen}",
+                disk.target, base_from.volume, base_from.pool
+            ),
+            "name the right one in the image: `qemu-img rebase -u -F`",
+        )
+    })
 }
 
 /// libvirt has no call that reads or writes the UEFI variable store or the TPM's state; only a migration carries them.

@@ -135,6 +135,18 @@ fn files_of_a_newer_domicile_and_files_of_another_kind_are_refused() {
         .run("plan --observed broken.json")
         .ends(1)
         .complains(&["is not JSON"]);
+    let elsewhere = reading.replacen("\"volume\":[\"default\"", "\"volume\":[\"elsewhere\"", 1);
+    assert_ne!(elsewhere, reading);
+    place.write("changed.json", &elsewhere);
+    let words = [
+        "changed.json contradicts itself",
+        "on volume elsewhere/",
+        "make a new one",
+    ];
+    let _ = place
+        .run("plan --observed changed.json")
+        .ends(1)
+        .complains(&words);
     let _ = place
         .run("apply observed.json")
         .ends(1)

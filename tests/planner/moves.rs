@@ -1,7 +1,9 @@
 //! Which acts a move consists of, and why it is made in that way.
 
 use domicile::desired::{ColdCopy, Method};
-use domicile::model::{Bytes, DiskTarget, HostName, MoveMark, PowerState, RunState, VolumeName};
+use domicile::model::{
+    Bytes, DiskTarget, HostName, MoveMark, PowerState, RunState, VolumeFormat, VolumeName,
+};
 use domicile::plan::{Action, CopyMode, MoveKind, Plan, StepId, Tight};
 
 use super::fleet::{Fleet, GIB, acts, blocks, pool_name};
@@ -432,4 +434,25 @@ fn a_mark_knows_that_its_vm_starts_with_its_host() {
     web.autostart = false;
     web.detail.as_mut().unwrap().mark = Some(written[1].clone());
     assert!(marks(&fleet).iter().any(|mark| mark.autostart));
+}
+
+/// A guest can write the header of an image into its raw disk, and the pool then tells of that image.
+#[test]
+fn a_raw_disk_that_looks_like_an_image_is_carried_as_the_raw_disk_that_it_is() {
+    for (method, copy) in [
+        (Method::Auto, ColdCopy::Auto),
+        (Method::Cold, ColdCopy::Direct),
+        (Method::Cold, ColdCopy::Stream),
+    ] {
+        let mut fleet = Fleet::new(2, 64);
+        let vm = fleet.vm("kvm1", "web", 4);
+        let disk = &mut vm.detail.as_mut().unwrap().disks[0];
+        disk.format = VolumeFormat::Raw;
+        disk.capacity = Some(Bytes(20 * GIB));
+        let wanted = fleet.wants("web", "kvm2");
+        wanted.method = method;
+        wanted.migration.cold_copy = Some(copy);
+        let plan = fleet.plan();
+        assert_eq!(blocks(&plan), [""; 0]);
+    }
 }

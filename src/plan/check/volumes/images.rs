@@ -133,8 +133,14 @@ impl<'a> Images<'a> {
         if let Some(Some(image)) = self.at.get_mut(&place)
             && is_told
         {
-            // Its VM knows better than a pool, which may not have been refreshed since the disk grew.
+            // Its VM knows better than a pool, which may not have been refreshed since the disk grew, and which takes a
+            // raw disk for the image of which the guest wrote the header.
             image.capacity = disk.capacity.or(image.capacity);
+            image.format = Some(&disk.format);
+            if disk.format == VolumeFormat::Raw {
+                image.below = None;
+                image.needs = None;
+            }
             return;
         }
         for layer in disk.backing.iter().rev() {
