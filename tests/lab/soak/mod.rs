@@ -92,6 +92,15 @@ fn end((mut child, listening): (Child, thread::JoinHandle<Vec<Value>>)) -> Appli
     Applied { heard, code, ended }
 }
 
+/// From where to where a VM with a mark was being moved.
+fn ends_of_move(definition: &str) -> Option<(String, String)> {
+    let (_, mark) = definition.split_once(domicile::model::MoveMark::NAMESPACE)?;
+    let (mark, _) = mark.split_once('>')?.1.split_once("</")?;
+    let mark: Value = serde_json::from_str(mark).unwrap();
+    let end = |name: &str| mark[name].as_str().unwrap().to_owned();
+    Some((end("from"), end("to")))
+}
+
 /// What was announced of a guest in one round, and what counts for all.
 #[derive(Debug, Default, Clone)]
 struct Announced {
@@ -138,17 +147,18 @@ impl Soak<'_> {
         }
     }
 
-    /// Guests that lost power with their host and that nobody is in the midst of moving are started by an operator.
+    /// Guests that lost power with their host are started by an operator, unless somebody was in the midst of moving them
+    /// to another host: whether those were shut down for that nobody else knows, so that is seen to by the next apply.
     fn start_those_without_power(&self, dark: &[&str]) {
         let has = |host: &str, vm: &str| self.lab.vms(host).iter().any(|it| it == vm);
         for host in dark {
             let running = GUESTS.iter().filter(|guest| guest.runs);
             for vm in running.map(|guest| guest.name).filter(|vm| has(host, vm)) {
                 let definition = self.lab.on(host, &["virsh", "dumpxml", vm, "--inactive"]);
-                let is_marked = definition.contains(domicile::model::MoveMark::NAMESPACE);
+                let is_moved = ends_of_move(&definition).is_some_and(|(from, to)| from != to);
                 let is_off = self.lab.on(host, &["virsh", "domstate", vm]) == "shut off";
                 let mut others = HOSTS.iter().filter(|other| *other != host);
-                if is_off && !is_marked && !others.any(|other| has(other, vm)) {
+                if is_off && !is_moved && !others.any(|other| has(other, vm)) {
                     self.lab.on(host, &["virsh", "start", vm]);
                 }
             }
