@@ -73,6 +73,8 @@ pub(crate) struct Planned {
     pub(crate) finishes_first: bool,
     /// When it was planned.
     pub(crate) at: Instant,
+    /// How long it takes by its forecast.
+    pub(crate) lasts: Duration,
 }
 
 impl Planned {
@@ -146,7 +148,9 @@ impl<'l> Census<'l> {
         let mut planned = self.plan(manifest);
         if planned.finishes_first {
             assert!(self.apply_once_it_can_be(manifest).status.success());
-            planned.moves.extend(self.plan(manifest).moves);
+            let then = self.plan(manifest);
+            planned.moves.extend(then.moves);
+            planned.lasts += then.lasts;
         }
         self.lab
             .assert_applied(manifest, &self.apply_once_it_can_be(manifest));
@@ -186,6 +190,7 @@ impl<'l> Census<'l> {
                     moves: plan["moves"].as_array().unwrap().clone(),
                     finishes_first: findings.iter().any(|told| told["code"] == "finished-first"),
                     at: Instant::now(),
+                    lasts: Duration::from_millis(plan["makespan"].as_u64().unwrap()),
                 };
             };
             eprintln!("== nothing can be planned: {blocks}");

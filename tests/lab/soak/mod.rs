@@ -225,6 +225,10 @@ impl Soak<'_> {
         if is_lock_left && applied.iter().any(|one| one.code.is_none()) {
             idle += TAKING_OVER;
         }
+        // Who lost power in the midst of a move is started when that has been made.
+        if !befell.dark.is_empty() {
+            idle += planned.lasts;
+        }
         self.assert_told(seed, began, &boots, &announced, &befell, idle);
         for (kind, count) in befell.counts {
             *self.tally.troubles.entry(kind).or_default() += count;
