@@ -142,7 +142,8 @@ pub(super) fn arrange<'a>(
     }
 }
 
-/// A VM without which one that an earlier apply has shut down would find the room to run again.
+/// A VM without which one that an earlier apply has shut down would find the room to run again; where there is none,
+/// one that would take of that room, which then might not be there for the next plan either.
 fn in_the_way(
     world: World<'_>,
     intents: &[Intent<'_>],
@@ -152,11 +153,12 @@ fn in_the_way(
     let chains = &question.derived.chains;
     let (down, resource) = waits_for(chains, solution)?;
     let resource = &question.capacities.get(resource)?.resource;
-    let all = chains.iter().filter(|chain| chain.rank == Rank::Fresh);
-    let competes = all.filter(|chain| takes(question.derived, chain).contains(resource));
-    let others = competes.filter_map(|chain| chain.vm.as_ref());
-    let found = others.take(COMPETITORS_MAX).find(|other| {
-        let fewer = intents.iter().filter(|intent| intent.name != *other);
+    let all = chains.iter().zip(&solution.outcomes);
+    let fresh = all.filter(|(chain, _)| chain.rank == Rank::Fresh);
+    let competes = fresh.filter(|(chain, _)| takes(question.derived, chain).contains(resource));
+    let mut others = competes.filter_map(|(chain, outcome)| Some((chain.vm.as_ref()?, outcome)));
+    let helps = |other: &VmName| {
+        let fewer = intents.iter().filter(|intent| intent.name != other);
         let fewer: Vec<Intent<'_>> = fewer.cloned().collect();
         let derived = derive(&fewer);
         let without = Question {
@@ -165,7 +167,11 @@ fn in_the_way(
         };
         let solution = ask(world, &fewer, &without, 0);
         waits_for(&derived.chains, &solution).is_none()
-    })?;
+    };
+    let mut first = others.clone().take(COMPETITORS_MAX);
+    let found = first.find(|(other, _)| helps(other));
+    let is_moved = |outcome: &Outcome| matches!(outcome, Outcome::Moved { .. });
+    let (found, _) = found.or_else(|| others.find(|(_, outcome)| is_moved(outcome)))?;
     let finding = makes_way(intents, found, down);
     Some((found.clone(), finding))
 }

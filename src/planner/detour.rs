@@ -120,16 +120,19 @@ pub(super) fn may_detour(intent: &Intent<'_>) -> bool {
         && !intent.disks.iter().any(|disk| disk.carry.is_thin())
 }
 
-/// The way of a VM with a stop, in which it runs nowhere until its place is free, decided as any cold move. Streams keep
-/// it defined at its source until it runs at its destination, so that whichever of the two has room can start it. `None`
-/// where the manifest or a rule forbids it.
+/// The way of a VM with a stop, in which it runs nowhere until its place is free, decided as any cold move: so may a VM
+/// go that is stopped for its move in any case. Streams keep it defined at its source until it runs at its destination,
+/// so that whichever of the two has room can start it. `None` where the manifest or a rule forbids it.
 pub(super) fn with_a_stop<R>(
     world: World<'_>,
     intent: &Intent<'_>,
     found: impl Fn(&Intent<'_>, &desired::Vm) -> R,
 ) -> Option<R> {
-    let live = intent.transfer == Transfer::Live && intent.prelude.is_empty();
-    if !live || intent.way.wanted.method != Method::Auto {
+    let may_stop = match intent.kind {
+        MoveKind::Live => intent.way.wanted.method == Method::Auto,
+        kind => kind == MoveKind::Cold && intent.shuts_down,
+    };
+    if !may_stop || !intent.prelude.is_empty() {
         return None;
     }
     let mut wanted = intent.way.wanted.clone();
@@ -162,7 +165,11 @@ pub(super) fn with_a_stop<R>(
         let pools = takes.filter(|(resource, _)| matches!(resource, Resource::Pool(..)));
         pools.collect::<Vec<_>>()
     };
-    (bytes(intent) == bytes(&stopped)).then(|| found(&stopped, &wanted))
+    let (straight, with_a_stop) = (bytes(intent), bytes(&stopped));
+    let mut pairs = straight.iter().zip(&with_a_stop);
+    let no_less = straight.len() == with_a_stop.len()
+        && pairs.all(|(one, other)| one.0 == other.0 && one.1 <= other.1);
+    no_less.then(|| found(&stopped, &wanted))
 }
 
 /// The first half of a detour, decided as any move; with the demand that it rests on. `None` where the host will not

@@ -97,9 +97,10 @@ fn runs_or_stays(intent: &Intent<'_>) -> bool {
 }
 
 /// What a disk's copy comes to occupy. QEMU writes zeros into a raw volume where the original has holes, so a raw disk
-/// that it copies takes all of its capacity; a stream leaves holes holes.
+/// that it copies takes all of its capacity; a stream leaves holes holes. A stop that breaks a circle takes what the move
+/// without it would.
 fn occupied(intent: &Intent<'_>, disk: &DiskPlacement) -> Bytes {
-    let by_qemu = intent.transfer != Transfer::Stream;
+    let by_qemu = intent.transfer != Transfer::Stream || intent.hands_over;
     if by_qemu && disk.format == VolumeFormat::Raw {
         disk.capacity.max(disk.data())
     } else {

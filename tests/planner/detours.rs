@@ -6,7 +6,8 @@ use domicile::planner;
 
 use super::carried_out::carry_out;
 use super::fleet::{Fleet, GIB, acts, blocks, vm_name};
-use domicile::model::Bytes;
+use domicile::desired::Method;
+use domicile::model::{Bytes, VolumeFormat};
 
 /// Two hosts of 10 GiB that are full and trade their VMs, and a third one with as much room as is said.
 fn trade(third_gib: u64) -> Fleet {
@@ -112,6 +113,50 @@ fn where_no_host_has_room_and_none_may_be_stopped_the_refusal_names_who_waits_fo
         );
         assert!(finding.remedy.contains("6.0 GiB"), "{finding:?}");
     }
+}
+
+#[test]
+fn vms_that_are_moved_cold_in_any_case_give_each_other_their_room() {
+    let mut fleet = Fleet::new(2, 10);
+    for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
+        fleet.vm(host, name, 8);
+        fleet.wants(name, other).method = Method::Cold;
+    }
+    let plan = fleet.plan();
+    assert!(!plan.is_blocked(), "{:#?}", plan.findings);
+    assert_eq!(plan.totals().reboots, 2);
+    carry_out(fleet);
+}
+
+#[test]
+fn a_vm_that_is_moved_cold_in_any_case_makes_way_before_another_is_stopped() {
+    let mut fleet = Fleet::new(2, 10);
+    for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
+        fleet.vm(host, name, 8);
+        fleet.wants(name, other);
+    }
+    fleet.desired.vms.get_mut("b").unwrap().method = Method::Cold;
+    let plan = fleet.plan();
+    let reboots = plan.moves.iter().filter(|one| one.reboots);
+    let names: Vec<_> = reboots.map(|one| one.vm.as_str()).collect();
+    assert_eq!((names, plan.is_blocked()), (vec!["b"], false));
+}
+
+#[test]
+fn a_vm_with_a_raw_disk_that_has_holes_is_stopped_like_any_other() {
+    let mut fleet = Fleet::new(2, 10);
+    for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
+        let vm = fleet.vm(host, name, 8);
+        vm.detail.as_mut().unwrap().disks[0].format = VolumeFormat::Raw;
+        let pool = fleet.host(host).pools.get_mut("default").unwrap();
+        for volume in pool.volumes.values_mut() {
+            volume.detail.as_mut().unwrap().format = VolumeFormat::Raw;
+        }
+        fleet.wants(name, other);
+    }
+    let plan = fleet.plan();
+    assert!(!plan.is_blocked(), "{:#?}", plan.findings);
+    assert_eq!(plan.totals().reboots, 1);
 }
 
 #[test]

@@ -234,7 +234,7 @@ impl Trial {
                     .message
                     .contains("where an earlier apply has left it off")
         };
-        let findings = plan.findings.iter().filter(|_| self.is_mind_changed);
+        let findings = plan.findings.iter();
         let vms = findings.filter(is_told).filter_map(|told| told.vm.clone());
         vms.collect()
     }
@@ -248,7 +248,8 @@ impl Trial {
             let left_off = self.left_off_for_want_of_room(&next);
             if next.steps.is_empty() {
                 let off = self.hosts.stopped();
-                return if off.iter().all(|vm| left_off.contains(vm)) {
+                let is_told = |vm| self.is_mind_changed && left_off.contains(vm);
+                return if off.iter().all(is_told) {
                     Ok(refused(&next))
                 } else {
                     self.wrong("off at the end", &(off, next.findings))

@@ -198,21 +198,13 @@ impl<'a> World<'a> {
         self.limits.iter().filter_map(lack).collect()
     }
 
-    /// Whether a VM may be stopped so that others find its room. One that is moved cold in any case keeps its room until it
-    /// runs at its goal, and so does one of which a stream would need less room in a pool than QEMU.
-    fn may_make_way(&self, vm: usize) -> bool {
-        let one = &self.sketch.vms[vm];
-        let needs_the_same = one.holes == 0 || one.pool == Pool::Nas;
-        one.is_running && one.may_stop && one.method == Method::Auto && needs_the_same
-    }
-
     /// The steps that a VM may do from where it stands, room aside.
     fn steps(&self, vm: usize, stand: Stand) -> Vec<Step> {
         let one = &self.sketch.vms[vm];
         let step = |to, stops, detours| Step {
             vm,
             to,
-            stops,
+            stops: stops && one.method == Method::Auto,
             detours,
         };
         let changes = one.last().0 != one.home;
@@ -224,7 +216,7 @@ impl<'a> World<'a> {
         if stand != Stand::Home || !changes {
             return steps;
         }
-        if self.may_make_way(vm) {
+        if one.is_running && one.may_stop && one.method != Method::Live {
             steps.push(step(Stand::Off, true, false));
         }
         if is_live && one.may_detour {
