@@ -65,7 +65,7 @@ pub(super) fn decide<'a>(
             return decision;
         }
     };
-    let remains = match recover::remains(observed, paused, name, &found) {
+    let remains = match recover::remains(observed, paused, &index.storages, name, &found) {
         Ok(remains) => remains,
         Err(finding) => {
             decision.changes.push(Difference::Unfinished {

@@ -81,6 +81,17 @@ impl<'a> Storages<'a> {
         }
     }
 
+    /// A volume as each host that sees its storage names it.
+    pub(super) fn everywhere(&self, at: &VolumeRef) -> BTreeSet<VolumeRef> {
+        let others = self.same(&at.host, &at.pool).into_iter().flatten();
+        let others = others.map(|(host, pool)| VolumeRef {
+            host: (*host).clone(),
+            pool: pool.clone(),
+            volume: at.volume.clone(),
+        });
+        others.chain([at.clone()]).collect()
+    }
+
     /// Every host whose daemon can see the storage of a volume, in order of name.
     pub(super) fn seen_by(&self, at: &VolumeRef) -> Vec<HostName> {
         let others = self.same(&at.host, &at.pool).into_iter().flatten();

@@ -232,3 +232,44 @@ fn a_copy_of_a_disk_that_is_not_ours_is_waited_for() {
     assert_eq!(blocks(&plan), ["job-active"]);
     assert_eq!(acts(&plan), [""; 0]);
 }
+
+/// The copy of a base on storage that several hosts see, made for a move that did not arrive, and used by now by a clone
+/// that another move has brought to its own host.
+#[test]
+fn a_base_that_was_made_for_the_move_stays_where_another_host_uses_it() {
+    let mut fleet = interrupted(&[("kvm1", power(RunState::Running, "booted"))]);
+    fleet.clone_of_golden("kvm1", "other");
+    let here = fleet.host("kvm1");
+    let mut nas = here.pools["default"].clone();
+    nas.volumes.retain(|name, _| name.as_str() != "web.qcow2");
+    nas.storage = Some("nfs://nas/export".into());
+    nas.path = "/mnt/nas".into();
+    let moved = |path: &str| path.replace("/var/lib/libvirt/images", "/mnt/nas");
+    for volume in nas.volumes.values_mut() {
+        volume.path = moved(&volume.path);
+        let below = volume.detail.as_mut().unwrap().backing.as_mut();
+        below
+            .into_iter()
+            .for_each(|below| below.0 = moved(&below.0));
+    }
+    let other = here.vms.get_mut("other").unwrap();
+    let disk = &mut other.detail.as_mut().unwrap().disks[0];
+    disk.path = disk.path.as_deref().map(moved);
+    disk.volume.as_mut().unwrap().0 = pool_name("nas");
+    disk.backing[0].path = moved(&disk.backing[0].path);
+    disk.backing[0].volume.as_mut().unwrap().0 = pool_name("nas");
+    let web = here.vms.get_mut("web").unwrap();
+    let mark = web.detail.as_mut().unwrap().mark.as_mut().unwrap();
+    let base = (pool_name("nas"), VolumeName::new("golden.qcow2").unwrap());
+    mark.created_bases.push(base.clone());
+    mark.made.push(base);
+    for host in ["kvm1", "kvm2"] {
+        fleet.host(host).pools.insert(pool_name("nas"), nas.clone());
+    }
+    let acts = acts(&fleet.plan());
+    assert!(
+        acts.contains(&"delete volume kvm2:default/web.qcow2".into()),
+        "{acts:?}"
+    );
+    assert!(!acts.iter().any(|act| act.contains("golden")), "{acts:?}");
+}

@@ -47,6 +47,7 @@ mod way_out;
 use std::collections::BTreeSet;
 
 use super::difference::Found;
+use super::storages::Storages;
 use crate::model::{HostName, MoveMark, VmName};
 use crate::observed::{Observed, Reading, Vm};
 use crate::plan::{Action, Finding, Severity};
@@ -76,6 +77,7 @@ fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
 pub(super) fn remains<'a>(
     observed: &'a Observed,
     paused: &BTreeSet<(HostName, VmName)>,
+    storages: &Storages<'a>,
     name: &'a VmName,
     found: &Found<'a>,
 ) -> Result<Remains<'a>, Box<Finding>> {
@@ -105,6 +107,7 @@ pub(super) fn remains<'a>(
     let (here, there) = (place(source), place(destination));
     let record = Record {
         observed,
+        storages,
         name,
         mark,
         source,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::storages::Storages;
 use super::remains::Remains;
 use super::way_out::{WayOut, Why};
 use crate::model::{BackingLayer, HostName, MoveMark, PoolName, VmName, VolumeName, VolumeRef};
@@ -12,6 +13,7 @@ use crate::plan::Action;
 pub(super) struct Record<'a, 'm> {
     pub(super) observed: &'a Observed,
     pub(super) name: &'a VmName,
+    pub(super) storages: &'m Storages<'a>,
     pub(super) mark: &'m MoveMark,
     pub(super) source: &'a HostName,
     pub(super) destination: &'a HostName,
@@ -78,8 +80,13 @@ impl<'a> Record<'a, '_> {
         }
     }
 
-    /// Whether any VM at the destination was seen to stand on the base; then its copy was complete.
+    /// Whether any VM was seen to stand on the base, on whichever host sees its storage; then its copy was complete.
     fn is_base_used(&self, base: &VolumeRef) -> bool {
+        let places = self.storages.everywhere(base);
+        places.iter().any(|base| self.is_base_used_on(base))
+    }
+
+    fn is_base_used_on(&self, base: &VolumeRef) -> bool {
         let on_it = |disk: &Disk| {
             let layer = |layer: &BackingLayer| {
                 layer.volume.as_ref() == Some(&(base.pool.clone(), base.volume.clone()))
