@@ -124,6 +124,14 @@ fn look(lab: &Lab) -> Found {
     found
 }
 
+/// The moves that an apply said it would make.
+fn announced(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let events = text.lines().map(serde_json::from_str::<Value>);
+    let changes = events.map(|event| event.unwrap()["change"].clone());
+    changes.filter(Value::is_object).collect()
+}
+
 impl<'l> Census<'l> {
     /// Takes note of everything.
     pub(crate) fn of(lab: &'l Lab) -> Self {
@@ -146,14 +154,17 @@ impl<'l> Census<'l> {
     /// are where the manifest puts them.
     pub(crate) fn assert_ends(&self, manifest: &Path, now_at: &[(&str, &str)]) -> Planned {
         let mut planned = self.plan(manifest);
+        // An apply may have to wait for a lock, and what it does is what it finds then.
+        planned.moves.clear();
         if planned.finishes_first {
-            assert!(self.apply_once_it_can_be(manifest).status.success());
-            let then = self.plan(manifest);
-            planned.moves.extend(then.moves);
-            planned.lasts += then.lasts;
+            let output = self.apply_once_it_can_be(manifest);
+            assert!(output.status.success());
+            planned.moves.extend(announced(&output));
+            planned.lasts += self.plan(manifest).lasts;
         }
-        self.lab
-            .assert_applied(manifest, &self.apply_once_it_can_be(manifest));
+        let output = self.apply_once_it_can_be(manifest);
+        planned.moves.extend(announced(&output));
+        self.lab.assert_applied(manifest, &output);
         for (vm, _) in now_at {
             if self.before.vms[*vm][0].1 == "running" {
                 self.lab.assert_beats_on(vm);
@@ -167,8 +178,10 @@ impl<'l> Census<'l> {
     fn apply_once_it_can_be(&self, manifest: &Path) -> Output {
         let began = Instant::now();
         loop {
-            let line = ["apply", "-f", manifest.to_str().unwrap(), "--auto-approve"];
-            let output = self.lab.domicile(&line);
+            let path = manifest.to_str().unwrap();
+            let output = self
+                .lab
+                .domicile(&["apply", "-f", path, "--auto-approve", "--json"]);
             let is_refused = output.status.code() == Some(REFUSED);
             if !is_refused || began.elapsed() > BETWEEN_MAX {
                 return output;
