@@ -22,6 +22,7 @@ mod dig;
 mod exact;
 mod few;
 mod problem;
+mod promises;
 mod random;
 mod relief;
 mod report;

@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::problem::{Job, PortId, ResourceId, Time};
+use super::promises::Promises;
 use super::solution::Cause;
 use super::tables::{Leg, Routes, Tables, item_of};
 
@@ -28,16 +29,9 @@ struct Entry {
     free: u64,
 }
 
-/// A use of a port that has been promised.
-#[derive(Debug, Clone, Copy)]
-struct Promise {
-    leg: Leg,
-    from: Time,
-    to: Time,
-    amount: u64,
-}
-
 const NONE: usize = usize::MAX;
+/// So many in a row who find a port promised to others are looked at before it counts as full for now.
+const LOOKS_MAX: usize = 32;
 
 /// The room of the schedule generator, kept from run to run.
 #[derive(Debug)]
@@ -52,8 +46,10 @@ pub(super) struct Timing {
     lists: Vec<Vec<Entry>>,
     port_used: Vec<u64>,
     /// Only for ports that some job uses later than from its start.
-    promises: Vec<Vec<Promise>>,
+    promises: Vec<Promises>,
     has_promises: Vec<bool>,
+    /// For each port how many in a row have found it promised since something of it was given back.
+    in_vain: Vec<usize>,
     before: Vec<usize>,
     blocked: Vec<usize>,
     /// By blocker (a resource's room, its turns, a port, and last of all none): who waits there, by rank.
@@ -98,8 +94,9 @@ impl Timing {
             to_take: vec![0; resources],
             lists: vec![Vec::new(); resources],
             port_used: vec![0; ports],
-            promises: vec![Vec::new(); ports],
+            promises: vec![Promises::default(); ports],
             has_promises: vec![false; ports],
+            in_vain: vec![0; ports],
             before: Vec::new(),
             blocked: vec![NONE; legs],
             waiting: vec![BinaryHeap::new(); blockers + 1],
@@ -174,7 +171,8 @@ impl Timing {
         self.pending.fill(0);
         self.to_take.fill(0);
         self.port_used.fill(0);
-        self.promises.iter_mut().for_each(Vec::clear);
+        self.promises.iter_mut().for_each(Promises::clear);
+        self.in_vain.fill(0);
         // Who is not in the order never begins.
         self.before.clear();
         self.before.resize(tables.items(), NONE);
@@ -228,7 +226,7 @@ impl Timing {
         let ports = 2 * self.used.len();
         for one in job.uses.iter().filter(|one| one.to == since) {
             if self.has_promises[one.port] {
-                self.promises[one.port].retain(|promise| promise.to > now);
+                self.promises[one.port].expire(now);
             } else {
                 self.port_used[one.port] -= one.amount;
             }
@@ -262,6 +260,10 @@ impl Timing {
 
     /// Something has become free here: who waits is to be looked at.
     fn heat(&mut self, blocker: usize) {
+        let port = blocker.checked_sub(2 * self.used.len());
+        if let Some(in_vain) = port.and_then(|port| self.in_vain.get_mut(port)) {
+            *in_vain = 0;
+        }
         let waiting = &mut self.waiting[blocker];
         waiting.extend(self.aside[blocker].drain(..).map(Reverse));
         self.heat_on(blocker);
@@ -309,7 +311,12 @@ impl Timing {
             true
         } else {
             let port = blocker - 2 * resources;
-            self.has_promises[port] || self.port_used[port] < given.tables.problem.ports[port].limit
+            let limit = given.tables.problem.ports[port].limit;
+            if self.has_promises[port] {
+                self.in_vain[port] < LOOKS_MAX
+            } else {
+                self.port_used[port] < limit
+            }
         }
     }
 
@@ -373,9 +380,10 @@ impl Timing {
             let limit = given.tables.problem.ports[one.port].limit;
             if self.has_promises[one.port] {
                 let from = now + one.from;
-                if let Some((free, by)) =
-                    self.promised_until(one.port, limit, one.amount, from, now + one.to)
-                {
+                let promises = &mut self.promises[one.port];
+                self.work += promises.len() as u64 / 16;
+                if let Some((free, by)) = promises.until(limit, one.amount, from, now + one.to) {
+                    self.in_vain[one.port] += 1;
                     // Nothing may end just then, so the look is to be repeated at that time.
                     self.wakes
                         .push(Reverse((now + (free - from), one.port, by)));
@@ -419,36 +427,6 @@ impl Timing {
         true
     }
 
-    /// If the port is too busy somewhere in the span, the end of the first promise that stands in the way.
-    fn promised_until(
-        &self,
-        port: PortId,
-        limit: u64,
-        amount: u64,
-        from: Time,
-        to: Time,
-    ) -> Option<(Time, Leg)> {
-        let promises = &self.promises[port];
-        let at = |time: Time| {
-            let now = promises
-                .iter()
-                .filter(|one| one.from <= time && time < one.to);
-            now.map(|one| one.amount).sum::<u64>()
-        };
-        let points = promises.iter().map(|one| one.from.max(from)).chain([from]);
-        let busy = points
-            .filter(|point| *point < to)
-            .any(|point| at(point) + amount > limit);
-        if !busy {
-            return None;
-        }
-        let ends = promises
-            .iter()
-            .map(|one| (one.to, one.leg))
-            .filter(|(end, _)| *end > from);
-        ends.min()
-    }
-
     fn start(&mut self, given: Given, leg: Leg, now: Time, cause: Option<(Cause, Leg)>) {
         let job = given.routes.job(given.tables, leg);
         self.starts[leg] = Start { at: now, cause };
@@ -463,12 +441,8 @@ impl Timing {
         }
         for one in &job.uses {
             if self.has_promises[one.port] {
-                self.promises[one.port].push(Promise {
-                    leg,
-                    from: now + one.from,
-                    to: now + one.to,
-                    amount: one.amount,
-                });
+                self.in_vain[one.port] = 0;
+                self.promises[one.port].add(leg, one.amount, now + one.from, now + one.to);
             } else {
                 self.port_used[one.port] += one.amount;
             }
