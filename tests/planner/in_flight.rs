@@ -42,6 +42,21 @@ fn what_waits_for_its_room_is_in_the_same_plan() {
     assert!(acts(&plan).contains(&"migrate big live from kvm2 to kvm1".to_owned()));
 }
 
+/// Its original is still there, and goes before the copy that is to take its place is made.
+#[test]
+fn a_vm_that_has_arrived_and_is_wanted_back_finds_the_place_of_its_original_free() {
+    let mut fleet = interrupted(&[("kvm2", power(RunState::Running, "migrated"))]);
+    fleet.wants("web", "kvm1");
+    let plan = fleet.plan();
+    assert_eq!(blocks(&plan), [""; 0], "{:#?}", plan.findings);
+    let acts = acts(&plan);
+    let place = |act: &str| acts.iter().position(|one| one == act);
+    let goes = place("delete volume kvm1:default/web.qcow2");
+    let comes = place("create volume kvm1:default/web.qcow2");
+    assert!(goes.is_some() && goes < comes, "{acts:?}");
+    assert!(acts.contains(&"migrate web live from kvm2 to kvm1".into()));
+}
+
 /// By now the manifest leaves no room for it anywhere it may go.
 #[test]
 fn a_vm_that_was_stopped_and_finds_no_room_is_told_to_be_off() {
@@ -247,10 +262,10 @@ fn a_base_that_was_made_for_the_move_stays_where_another_host_uses_it() {
     let moved = |path: &str| path.replace("/var/lib/libvirt/images", "/mnt/nas");
     for volume in nas.volumes.values_mut() {
         volume.path = moved(&volume.path);
-        let below = volume.detail.as_mut().unwrap().backing.as_mut();
-        below
-            .into_iter()
-            .for_each(|below| below.0 = moved(&below.0));
+        let detail = volume.detail.as_mut().unwrap();
+        if let Some((path, _)) = &mut detail.backing {
+            *path = moved(path);
+        }
     }
     let other = here.vms.get_mut("other").unwrap();
     let disk = &mut other.detail.as_mut().unwrap().disks[0];

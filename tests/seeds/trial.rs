@@ -62,6 +62,18 @@ fn volumes(observed: &Observed) -> BTreeMap<(HostName, PoolName), usize> {
     pools.collect()
 }
 
+/// VMs that were stopped to give others their room and for which this plan finds none. Each is told to be off.
+fn left_off_for_want_of_room(plan: &Plan) -> Vec<VmName> {
+    let is_told = |finding: &&Finding| {
+        let off = "where an earlier apply has left it off";
+        finding.severity == Severity::Blocks
+            && finding.code == "capacity"
+            && finding.message.contains(off)
+    };
+    let told = plan.findings.iter().filter(is_told);
+    told.filter_map(|told| told.vm.clone()).collect()
+}
+
 impl Trial {
     pub(crate) fn new(seed: u64) -> Self {
         let fleet = build(&of_seed(seed));
@@ -232,28 +244,13 @@ impl Trial {
         self.is_mind_changed = true;
     }
 
-    /// VMs that were stopped to give others their room and find none themselves in what the manifest has become. Each is
-    /// told to be off.
-    fn left_off_for_want_of_room(&self, plan: &Plan) -> Vec<VmName> {
-        let is_told = |finding: &&Finding| {
-            finding.severity == Severity::Blocks
-                && finding.code == "capacity"
-                && finding
-                    .message
-                    .contains("where an earlier apply has left it off")
-        };
-        let findings = plan.findings.iter();
-        let vms = findings.filter(is_told).filter_map(|told| told.vm.clone());
-        vms.collect()
-    }
-
     /// Plans and applies without faults until there is nothing to do; the VMs that are refused by then.
     pub(crate) fn settle(&mut self) -> Result<BTreeSet<VmName>, String> {
         self.hosts.heal();
         // What was under way is finished where it was going before it can go where it is wanted by now.
         for _ in 0..ROUNDS + usize::from(self.is_mind_changed) {
             let next = self.checked_plan()?;
-            let left_off = self.left_off_for_want_of_room(&next);
+            let left_off = left_off_for_want_of_room(&next);
             if next.steps.is_empty() {
                 let off = self.hosts.stopped();
                 let is_told = |vm| self.is_mind_changed && left_off.contains(vm);

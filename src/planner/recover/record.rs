@@ -12,8 +12,8 @@ use crate::plan::Action;
 /// A VM with a mark, and the hosts that the mark names.
 pub(super) struct Record<'a, 'm> {
     pub(super) observed: &'a Observed,
-    pub(super) name: &'a VmName,
     pub(super) storages: &'m Storages<'a>,
+    pub(super) name: &'a VmName,
     pub(super) mark: &'m MoveMark,
     pub(super) source: &'a HostName,
     pub(super) destination: &'a HostName,
@@ -205,6 +205,12 @@ impl<'a> Record<'a, '_> {
         }
         prelude.extend(self.temporaries().map(|volume| discard(&volume, false)));
         prelude.extend(self.remove_originals(Some(there)));
+        // Who is wanted back finds his place free by then.
+        let discarded = prelude.iter().filter_map(|action| match action {
+            Action::DeleteVolume { at, .. } => Some(at.clone()),
+            _ => None,
+        });
+        let discarded = discarded.collect();
         prelude.push(Action::Unmark {
             host: self.destination.clone(),
             vm: self.name.clone(),
@@ -217,7 +223,7 @@ impl<'a> Record<'a, '_> {
                 self.source, self.destination
             ),
             prelude,
-            discarded: BTreeSet::new(),
+            discarded,
             unproven: self.not_replaced(there),
             stale_bases: BTreeSet::new(),
             unused_bases: self.unused_bases(),
