@@ -12,7 +12,7 @@ use crate::definition::{self, DefinitionError, Rewrite};
 use crate::desired::{self, ColdCopy, Desired, Method};
 use crate::model::{DiskTarget, HostName, Interface, VmName, VolumeRef};
 use crate::observed::{Host, Observed, VmDetail};
-use crate::plan::{Difference, DiskPlacement, FINISHED_FIRST, Finding, MoveKind, Severity};
+use crate::plan::{Difference, FINISHED_FIRST, Finding, MoveKind, Severity};
 use crate::rules::{self, Case, Effect, Verdict};
 
 /// What came of one VM of the manifest.
@@ -133,10 +133,9 @@ fn decide_way<'a>(
     let Some((source, destination)) = ends(decision, name, &way) else {
         return;
     };
+    decision.findings.extend(missing_disks(name, &way, detail));
     let settings = way.desired.settings(name, way.from, way.to);
     let disks = way.disks(detail);
-    let faulty = faulty_disks(name, &way, detail, &disks);
-    decision.findings.extend(faulty);
     let differences = differences(&way, &disks);
     let case = Case {
         desired: way.desired,
@@ -154,6 +153,7 @@ fn decide_way<'a>(
         disks: &disks,
         discarded: &remains.discarded,
     };
+    decision.findings.extend(unmeasured(&case));
     decision.findings.extend(unconnected(&case));
     if remains.prelude.is_empty() && (differences.is_empty() || remains.is_under_way) {
         // Nothing is to be done, so no rule need be asked: most VMs of a large fleet are like this.
@@ -326,29 +326,13 @@ fn unconnected(case: &Case<'_>) -> Vec<Finding> {
     case.detail.interfaces.iter().filter_map(finding).collect()
 }
 
-fn faulty_disks(
-    name: &VmName,
-    way: &Way<'_>,
-    detail: &VmDetail,
-    placed: &[DiskPlacement],
-) -> Vec<Finding> {
-    let mut findings = missing_disks(name, way, detail);
-    findings.extend(unmeasured(name, way, detail, placed));
-    findings
-}
-
 /// Disks that are to be copied and of which nobody knows how large they, or the images below them, are.
-fn unmeasured(
-    name: &VmName,
-    way: &Way<'_>,
-    detail: &VmDetail,
-    placed: &[DiskPlacement],
-) -> Vec<Finding> {
+fn unmeasured(case: &Case<'_>) -> Vec<Finding> {
     let is_copied = |target: &DiskTarget| {
-        let mut placed = placed.iter();
+        let mut placed = case.disks.iter();
         placed.any(|disk| disk.target == *target && disk.carry.is_copied())
     };
-    let disks = detail.disks.iter();
+    let disks = case.detail.disks.iter();
     let unknown = disks.filter(|disk| {
         let mut below = disk.backing.iter();
         let is_base_unknown =
@@ -357,9 +341,9 @@ fn unmeasured(
     });
     let finding = |target: &DiskTarget| {
         blocked(
-            name,
+            case.name,
             "reading-incomplete",
-            Some(way.from),
+            Some(case.from),
             format!("how large disk {target} and what is below it are could not be found out"),
             "plan again; if it stays so, look at `virsh domblkinfo` and at the host's libvirt log",
         )

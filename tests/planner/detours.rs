@@ -6,7 +6,7 @@ use domicile::planner;
 
 use super::carried_out::carry_out;
 use super::fleet::{Fleet, GIB, acts, blocks, vm_name};
-use domicile::desired::Method;
+use domicile::desired::{self, Method};
 use domicile::model::{Bytes, VolumeFormat};
 
 /// Two hosts of 10 GiB that are full and trade their VMs, and a third one with as much room as is said.
@@ -97,14 +97,19 @@ fn where_no_host_has_room_one_vm_is_stopped_and_starts_where_it_goes() {
     carry_out(fleet);
 }
 
-#[test]
-fn where_no_host_has_room_and_none_may_be_stopped_the_refusal_names_who_waits_for_whom() {
+/// Two full hosts, alone, that trade their VMs `a` and `b`.
+fn trade_of_two(each: impl Fn(&mut desired::Vm)) -> Fleet {
     let mut fleet = Fleet::new(2, 10);
     for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
         fleet.vm(host, name, 8);
-        fleet.wants(name, other).migration.allow_reboot = Some(false);
+        each(fleet.wants(name, other));
     }
-    let plan = fleet.plan();
+    fleet
+}
+
+#[test]
+fn where_no_host_has_room_and_none_may_be_stopped_the_refusal_names_who_waits_for_whom() {
+    let plan = trade_of_two(|vm| vm.migration.allow_reboot = Some(false)).plan();
     assert_eq!(blocks(&plan), ["capacity", "capacity"]);
     for finding in plan.findings.iter().filter(|one| one.code == "capacity") {
         assert!(
@@ -117,11 +122,7 @@ fn where_no_host_has_room_and_none_may_be_stopped_the_refusal_names_who_waits_fo
 
 #[test]
 fn vms_that_are_moved_cold_in_any_case_give_each_other_their_room() {
-    let mut fleet = Fleet::new(2, 10);
-    for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
-        fleet.vm(host, name, 8);
-        fleet.wants(name, other).method = Method::Cold;
-    }
+    let fleet = trade_of_two(|vm| vm.method = Method::Cold);
     let plan = fleet.plan();
     assert!(!plan.is_blocked(), "{:#?}", plan.findings);
     assert_eq!(plan.totals().reboots, 2);
@@ -130,11 +131,7 @@ fn vms_that_are_moved_cold_in_any_case_give_each_other_their_room() {
 
 #[test]
 fn a_vm_that_is_moved_cold_in_any_case_makes_way_before_another_is_stopped() {
-    let mut fleet = Fleet::new(2, 10);
-    for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
-        fleet.vm(host, name, 8);
-        fleet.wants(name, other);
-    }
+    let mut fleet = trade_of_two(|_| {});
     fleet.desired.vms.get_mut("b").unwrap().method = Method::Cold;
     let plan = fleet.plan();
     let reboots = plan.moves.iter().filter(|one| one.reboots);
@@ -144,15 +141,14 @@ fn a_vm_that_is_moved_cold_in_any_case_makes_way_before_another_is_stopped() {
 
 #[test]
 fn a_vm_with_a_raw_disk_that_has_holes_is_stopped_like_any_other() {
-    let mut fleet = Fleet::new(2, 10);
-    for (host, other, name) in [("kvm1", "kvm2", "a"), ("kvm2", "kvm1", "b")] {
-        let vm = fleet.vm(host, name, 8);
+    let mut fleet = trade_of_two(|_| {});
+    for (host, name) in [("kvm1", "a"), ("kvm2", "b")] {
+        let vm = fleet.host(host).vms.get_mut(name).unwrap();
         vm.detail.as_mut().unwrap().disks[0].format = VolumeFormat::Raw;
         let pool = fleet.host(host).pools.get_mut("default").unwrap();
         for volume in pool.volumes.values_mut() {
             volume.detail.as_mut().unwrap().format = VolumeFormat::Raw;
         }
-        fleet.wants(name, other);
     }
     let plan = fleet.plan();
     assert!(!plan.is_blocked(), "{:#?}", plan.findings);

@@ -8,6 +8,8 @@
 )]
 
 mod claims;
+#[path = "../../seeds/dice.rs"]
+mod dice;
 mod search;
 mod sketch;
 mod write;

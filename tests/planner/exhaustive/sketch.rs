@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::dice::Dice;
+
 /// A few hosts and VMs, in numbers. Memory and disks are counted in GiB.
 #[derive(Debug, Clone)]
 pub(super) struct Sketch {
@@ -86,23 +88,15 @@ impl Vm {
 }
 
 /// Numbers that look random and are the same for the same seed.
-struct Numbers(u64);
+struct Numbers(Dice);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     fn of(&mut self, range: Range<u64>) -> u64 {
-        range.start + self.next() % (range.end - range.start)
+        range.start + self.0.next() % (range.end - range.start)
     }
 
     fn index(&mut self, below: usize) -> usize {
-        usize::try_from(self.of(0..below as u64)).unwrap()
+        self.0.below(below)
     }
 
     fn percent(&mut self, chance: u64) -> bool {
@@ -125,8 +119,8 @@ impl Numbers {
 impl Sketch {
     /// The fleet of a seed.
     pub(super) fn of(seed: u64) -> Self {
-        let mut numbers = Numbers(seed);
-        let hosts = [2, 3, 3, 3, 4, 4][numbers.index(6)];
+        let mut numbers = Numbers(Dice::new(seed));
+        let hosts = *numbers.0.one_of(&[2, 3, 3, 3, 4, 4]);
         let [stops, detours, counts, cpus, pools] =
             [50, 85, 25, 25, 35].map(|chance| numbers.percent(chance));
         let mut sketch = Self {
