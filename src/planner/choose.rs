@@ -77,7 +77,7 @@ pub(super) fn decide<'a>(
     };
     if !remains.prelude.is_empty() {
         let found = remains.found.clone();
-        decision.changes.push(if remains.is_under_way {
+        decision.changes.push(if remains.under_way.is_some() {
             Difference::InFlight { found }
         } else {
             Difference::Unfinished { found }
@@ -136,7 +136,7 @@ fn decide_way<'a>(
     decision.findings.extend(missing_disks(name, &way, detail));
     let settings = way.desired.settings(name, way.from, way.to);
     let disks = way.disks(detail);
-    let differences = differences(&way, &disks);
+    let differences = differences(&way, (detail, &disks), remains.under_way.as_ref());
     let case = Case {
         desired: way.desired,
         observed: way.observed,
@@ -155,7 +155,7 @@ fn decide_way<'a>(
     };
     decision.findings.extend(unmeasured(&case));
     decision.findings.extend(unconnected(&case));
-    if remains.prelude.is_empty() && (differences.is_empty() || remains.is_under_way) {
+    if remains.prelude.is_empty() && (differences.is_empty() || remains.under_way.is_some()) {
         // Nothing is to be done, so no rule need be asked: most VMs of a large fleet are like this.
         return;
     }
@@ -195,7 +195,7 @@ fn decide_way<'a>(
     let is_started = runs_again && !remains.vm.power.is_active();
     if differences.is_empty() {
         decision.intent = intent.finish();
-    } else if remains.is_under_way || is_started {
+    } else if remains.under_way.is_some() || is_started {
         decision.findings.push(finished_first(&intent));
         decision.intent = intent.finish();
     } else {

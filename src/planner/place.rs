@@ -1,5 +1,6 @@
 //! Where each disk of a VM goes: the pool that the manifest names, else the pool of the same fleet-wide name.
 
+use super::recover::UnderWay;
 use super::storages::Storages;
 use crate::definition::{DiskRewrite, Rewrite};
 use crate::desired::{self, Desired};
@@ -197,15 +198,16 @@ impl Way<'_> {
     }
 }
 
-/// How a VM differs from what the manifest wants of it.
-pub(super) fn differences(way: &Way<'_>, disks: &[DiskPlacement]) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    if way.from != way.to {
-        differences.push(Difference::Host {
-            is: way.from.clone(),
-            wanted: way.to.clone(),
-        });
+/// How a VM differs from what the manifest wants of it; of one whose migration goes on, how it will when it has arrived.
+pub(super) fn differences(
+    way: &Way<'_>,
+    (detail, disks): (&VmDetail, &[DiskPlacement]),
+    under_way: Option<&UnderWay<'_>>,
+) -> Vec<Difference> {
+    if let Some(under_way) = under_way {
+        return differences_on_arrival(way, detail, under_way);
     }
+    let mut differences: Vec<_> = other_host(way).into_iter().collect();
     for disk in disks {
         let (Some(from), Some(to)) = (&disk.from, &disk.to) else {
             continue;
@@ -217,6 +219,48 @@ pub(super) fn differences(way: &Way<'_>, disks: &[DiskPlacement]) -> Vec<Differe
                 disk: disk.target.clone(),
                 is,
                 wanted,
+            });
+        }
+    }
+    differences
+}
+
+fn other_host(way: &Way<'_>) -> Option<Difference> {
+    (way.from != way.to).then(|| Difference::Host {
+        is: way.from.clone(),
+        wanted: way.to.clone(),
+    })
+}
+
+/// The way begins where it arrives.
+fn differences_on_arrival(
+    way: &Way<'_>,
+    detail: &VmDetail,
+    under_way: &UnderWay<'_>,
+) -> Vec<Difference> {
+    let comes = Way {
+        from: under_way.source,
+        to: way.from,
+        ..*way
+    };
+    let mut differences: Vec<_> = other_host(way).into_iter().collect();
+    // A disk whose pool nobody names stays where it arrives.
+    let named = |disk: &DiskPlacement| way.wanted.disks.contains_key(&disk.target);
+    for disk in comes.disks(detail).into_iter().filter(named) {
+        let (Some(from), Some(to)) = (disk.from, disk.to) else {
+            continue;
+        };
+        let mut carried = under_way.volumes.iter();
+        let copy = carried.find(|(original, _)| *original == from);
+        let (is, arrives) = match copy {
+            Some((_, copy)) => (&copy.pool, copy.pool == to.pool),
+            None => (&from.pool, disk.carry == Carry::Stays),
+        };
+        if !arrives && disk.carry != Carry::Media {
+            differences.push(Difference::Pool {
+                disk: disk.target,
+                is: way.desired.pool_named(is, way.from),
+                wanted: way.desired.pool_named(&to.pool, way.from),
             });
         }
     }

@@ -84,6 +84,35 @@ fn a_vm_that_is_wanted_elsewhere_meanwhile_is_awaited_first_and_the_plan_says_so
     assert!(!faults.is_empty(), "that it ends elsewhere must be told");
 }
 
+/// What is wanted of its disk in the end, by the pool in which it was and the one in which it arrives.
+#[test]
+fn a_vm_on_its_way_is_compared_with_the_manifest_by_where_its_disks_arrive() {
+    let finished_first = |arrives: &str, wanted: Option<&str>| {
+        let mut fleet = under_way();
+        let to = (pool_name(arrives), VolumeName::new("web-1.qcow2").unwrap());
+        for host in ["kvm1", "kvm2"] {
+            let vm = fleet.host(host).vms.get_mut("web").unwrap();
+            let mark = vm.detail.as_mut().unwrap().mark.as_mut().unwrap();
+            mark.created_volumes = vec![to.clone()];
+            mark.made = vec![to.clone()];
+        }
+        let copy = fleet.host("kvm2").pools["default"].volumes["web.qcow2"].clone();
+        let pool = fleet.host("kvm2").pools.get_mut(arrives).unwrap();
+        pool.volumes.insert(to.1, copy);
+        let disks = &mut fleet.wants("web", "kvm2").disks;
+        disks.extend(wanted.map(|pool| ("vda".parse().unwrap(), pool_name(pool))));
+        let plan = fleet.plan();
+        assert_eq!(blocks(&plan), [""; 0], "{:#?}", plan.findings);
+        !plan.finished_first().is_empty()
+    };
+    assert!(!finished_first("default", None));
+    assert!(!finished_first("default", Some("default")));
+    assert!(finished_first("default", Some("fast")));
+    assert!(!finished_first("fast", Some("fast")));
+    assert!(finished_first("fast", Some("default")));
+    assert!(!finished_first("fast", None));
+}
+
 #[test]
 fn a_vm_that_has_to_be_started_first_is_judged_for_its_way_on_when_it_runs() {
     let mut fleet = interrupted(&[("kvm2", power(RunState::ShutOff, "shut down"))]);

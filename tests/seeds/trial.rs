@@ -230,13 +230,28 @@ impl Trial {
         }
     }
 
-    /// Somebody writes another host for half of the VMs into the manifest.
+    /// Somebody writes another host for half of the VMs into the manifest, and another pool for a quarter of their disks.
     pub(crate) fn change_mind(&mut self, seed: u64) {
         let mut dice = Dice::new(seed);
         let hosts: Vec<HostName> = self.fleet.desired.hosts.keys().cloned().collect();
-        for wanted in self.fleet.desired.vms.values_mut() {
+        let pools = self.fleet.observed.reached();
+        let pools = pools.flat_map(|(_, host)| host.pools.keys());
+        let pools: Vec<PoolName> = pools
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let found = self.fleet.observed.places();
+        for (name, wanted) in &mut self.fleet.desired.vms {
             if dice.below(2) == 0 {
                 dice.one_of(&hosts).clone_into(&mut wanted.host);
+            }
+            let details = found[name].iter().filter_map(|(_, vm)| vm.detail.as_ref());
+            for disk in details.flat_map(|detail| &detail.disks) {
+                if !disk.readonly && disk.volume.is_some() && dice.below(4) == 0 {
+                    let pool = dice.one_of(&pools).clone();
+                    wanted.disks.insert(disk.target.clone(), pool);
+                }
             }
         }
         // Bases that were somebody's, and that clones have come to stand on, go with the last of them where that is asked.
@@ -247,6 +262,9 @@ impl Trial {
     /// Plans and applies without faults until there is nothing to do; the VMs that are refused by then.
     pub(crate) fn settle(&mut self) -> Result<BTreeSet<VmName>, String> {
         self.hosts.heal();
+        if self.is_mind_changed {
+            self.hosts.manage_what_is_used();
+        }
         // What was under way is finished where it was going before it can go where it is wanted by now.
         for _ in 0..ROUNDS + usize::from(self.is_mind_changed) {
             let next = self.checked_plan()?;

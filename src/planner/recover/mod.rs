@@ -53,7 +53,7 @@ use crate::observed::{Observed, Reading, Vm};
 use crate::plan::{Action, Finding, Severity};
 pub(super) use record::at;
 use record::{Record, disk_only};
-pub(super) use remains::Remains;
+pub(super) use remains::{Remains, UnderWay};
 use way_out::{Copies, Job, Side, Why, way_out};
 
 /// Nothing is left of any apply.
@@ -69,7 +69,7 @@ fn untouched<'a>(host: &'a HostName, vm: &'a Vm) -> Remains<'a> {
         unused_bases: Vec::new(),
         was_active: vm.power.is_active(),
         is_active_at_end: vm.power.is_active(),
-        is_under_way: false,
+        under_way: None,
     }
 }
 

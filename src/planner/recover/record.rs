@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::storages::Storages;
-use super::remains::Remains;
+use super::remains::{Remains, UnderWay};
 use super::way_out::{WayOut, Why};
 use crate::model::{BackingLayer, HostName, MoveMark, PoolName, VmName, VolumeName, VolumeRef};
 use crate::observed::{Disk, Observed, Vm};
@@ -106,14 +106,18 @@ impl<'a> Record<'a, '_> {
         self.observed.volume(volume).is_some()
     }
 
+    /// The volumes that the move carries, each with what takes its place.
+    fn carried(&self) -> Vec<(VolumeRef, VolumeRef)> {
+        let originals = at(self.source, &self.mark.source_volumes).into_iter();
+        let copies = at(self.destination, &self.mark.created_volumes);
+        originals.zip(copies).collect()
+    }
+
     /// Removes the source's volumes, each only where its counterpart is there and the VM is known to use that.
     fn remove_originals(&self, there: Option<&Vm>) -> Vec<Action> {
-        let originals = at(self.source, &self.mark.source_volumes);
-        let copies = at(self.destination, &self.mark.created_volumes);
-        let pairs = originals
-            .into_iter()
-            .zip(copies)
-            .filter(|(original, copy)| self.exists(original) && self.is_on(there, copy));
+        let pairs = self.carried().into_iter();
+        let pairs =
+            pairs.filter(|(original, copy)| self.exists(original) && self.is_on(there, copy));
         pairs
             .map(|(original, copy)| Action::DeleteVolume {
                 seen_by: vec![original.host.clone()],
@@ -132,8 +136,7 @@ impl<'a> Record<'a, '_> {
 
     /// Originals of which it is not known that the VM uses their copies.
     fn not_replaced(&self, there: &Vm) -> Vec<VolumeRef> {
-        let originals = at(self.source, &self.mark.source_volumes).into_iter();
-        let pairs = originals.zip(at(self.destination, &self.mark.created_volumes));
+        let pairs = self.carried().into_iter();
         let left = pairs
             .filter(|(original, copy)| self.exists(original) && !self.is_on(Some(there), copy));
         left.map(|(original, _)| original).collect()
@@ -229,7 +232,7 @@ impl<'a> Record<'a, '_> {
             unused_bases: self.unused_bases(),
             was_active: self.mark.was_active,
             is_active_at_end: there.power.is_active() || starts,
-            is_under_way: false,
+            under_way: None,
         }
     }
 
@@ -280,7 +283,7 @@ impl<'a> Record<'a, '_> {
             unused_bases: Vec::new(),
             was_active: self.mark.was_active,
             is_active_at_end: here.power.is_active(),
-            is_under_way: false,
+            under_way: None,
         }
     }
 
@@ -323,7 +326,10 @@ impl<'a> Record<'a, '_> {
             unused_bases: self.unused_bases(),
             was_active: self.mark.was_active,
             is_active_at_end: self.mark.was_active,
-            is_under_way: true,
+            under_way: Some(UnderWay {
+                source: self.source,
+                volumes: self.carried(),
+            }),
         }
     }
 }
@@ -391,7 +397,7 @@ pub(super) fn disk_only<'a>(
         unused_bases: Vec::new(),
         was_active: vm.power.is_active(),
         is_active_at_end: vm.power.is_active(),
-        is_under_way: false,
+        under_way: None,
     }
 }
 

@@ -29,6 +29,14 @@ pub(crate) struct Remains<'a> {
     pub(crate) was_active: bool,
     /// Whether it runs once the prelude is done.
     pub(crate) is_active_at_end: bool,
-    /// Whether the prelude must be through before the VM can be compared with the manifest again.
-    pub(crate) is_under_way: bool,
+    /// Its migration, where that goes on by itself: more is done only when it has arrived.
+    pub(crate) under_way: Option<UnderWay<'a>>,
+}
+
+/// A migration that goes on without us.
+#[derive(Debug, Clone)]
+pub(crate) struct UnderWay<'a> {
+    pub(crate) source: &'a HostName,
+    /// The volumes that are carried, each with what takes its place at the destination.
+    pub(crate) volumes: Vec<(VolumeRef, VolumeRef)>,
 }

@@ -141,6 +141,13 @@ impl<'a> Images<'a> {
                 image.below = None;
                 image.needs = None;
             }
+            // A volume that several hosts see stands on what its VM's host has at that path.
+            if let Some(below) = image.below {
+                let needs = self.contents_of(storage, host, below);
+                if let Some(Some(image)) = self.at.get_mut(&place) {
+                    image.needs = needs;
+                }
+            }
             return;
         }
         for layer in disk.backing.iter().rev() {

@@ -128,8 +128,10 @@ impl<'a> Replay<'a> {
 
     /// A VM as it was read, on every host.
     fn find(&mut self, name: &'a VmName) {
-        let places = self.given.places(name);
-        for (host, vm) in places {
+        // What counts comes last, and knows best.
+        let mut places = self.given.places(name).to_vec();
+        places.sort_by_key(|(host, vm)| self.weight(host, vm));
+        for (host, vm) in &places {
             let detail = vm.detail.as_deref();
             for disk in detail.into_iter().flat_map(|detail| &detail.disks) {
                 if let Some(place) = disks::place_of(self.storage, host, disk) {
@@ -145,8 +147,7 @@ impl<'a> Replay<'a> {
             self.marks.entry(name).or_default().extend(vm.mark());
         }
         let counts = places
-            .iter()
-            .max_by_key(|(host, vm)| self.weight(host, vm))
+            .last()
             .and_then(|(host, _)| Some((*host, self.definitions.get(&(name, *host))?)));
         let Some((host, definition)) = counts else {
             return;
