@@ -1,7 +1,8 @@
 //! Every folder of `tests/scenarios` is a case: what is wanted, what was read, and the plan that must come of it.
 //!
 //! The folder's name is what is shown. Each plan is checked, carried out on hosts in memory, and planning again must
-//! find nothing that can still be done. `DOMICILE_UPDATE_SCENARIOS=1 cargo test scenarios` writes the plans anew;
+//! find nothing that can still be done; not where a migration is under way, which those hosts know nothing of (the
+//! migrations that seeds find under way are their own). `DOMICILE_UPDATE_SCENARIOS=1 cargo test scenarios` writes the plans anew;
 //! read the difference before it is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use domicile::apply::{self, CancelHandle, Event, Options};
 use domicile::hypervisor::{Depth, Hypervisor as _, ObserveRequest};
 use domicile::model::Millis;
 use domicile::observed::Observed;
-use domicile::plan::{Plan, check};
+use domicile::plan::{Action, Plan, check};
 use domicile::render::{Style, text};
 use domicile::simulator::Simulator;
 use domicile::{desired::Desired, manifest, planner};
@@ -78,7 +79,10 @@ fn every_scenario_gives_its_plan_and_the_plan_does_what_it_says() {
         if std::fs::read_to_string(&expected).unwrap_or_default() != shown {
             differing.push(format!("{name}:\n{shown}"));
         }
-        carry_out(&loaded.desired, &observed, &plan, &name);
+        let mut actions = plan.steps.iter().map(|step| &step.action);
+        if !actions.any(|action| matches!(action, Action::AwaitMigration { .. })) {
+            carry_out(&loaded.desired, &observed, &plan, &name);
+        }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
