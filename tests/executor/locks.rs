@@ -276,13 +276,15 @@ fn however_calls_fail_two_never_hold_the_same_host() {
     for seed in 0..8 {
         let hosts = hosts_of(&Fleet::new(2, 16));
         hosts.set_faults(Faults::from_seed(seed));
+        // Where somebody must get it there is time for it on a busy machine, too.
+        let patience = if seed == 0 { 2000 } else { 50 };
         let (at_work, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
                     let operator = Operator::new(&hosts);
                     for _ in 0..20 {
-                        if let Ok(locks) = operator.lock(&["kvm1", "kvm2"], Some(50)) {
+                        if let Ok(locks) = operator.lock(&["kvm1", "kvm2"], Some(patience)) {
                             taken.fetch_add(1, Ordering::SeqCst);
                             assert_eq!(at_work.fetch_add(1, Ordering::SeqCst), 0);
                             std::thread::yield_now();

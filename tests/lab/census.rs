@@ -80,9 +80,7 @@ pub(crate) struct Planned {
 impl Planned {
     /// The longest that it lets guests be down.
     pub(crate) fn downtime(&self) -> Duration {
-        let downtimes = self.moves.iter();
-        let downtimes = downtimes.filter_map(|one| one["downtime"].as_u64());
-        Duration::from_millis(downtimes.sum())
+        downtime(&self.moves)
     }
 }
 
@@ -125,11 +123,22 @@ fn look(lab: &Lab) -> Found {
 }
 
 /// The moves that an apply said it would make.
-fn announced(output: &Output) -> Vec<Value> {
+pub(crate) fn announced(heard: &[Value]) -> Vec<Value> {
+    let changes = heard.iter().map(|event| &event["change"]);
+    changes.filter(|it| it.is_object()).cloned().collect()
+}
+
+/// What an apply told.
+fn heard(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
-    let events = text.lines().map(serde_json::from_str::<Value>);
-    let changes = events.map(|event| event.unwrap()["change"].clone());
-    changes.filter(Value::is_object).collect()
+    let events = text.lines().map(serde_json::from_str);
+    events.collect::<Result<_, _>>().unwrap()
+}
+
+/// How long those let guests be down in all.
+pub(crate) fn downtime(moves: &[Value]) -> Duration {
+    let downtimes = moves.iter().filter_map(|one| one["downtime"].as_u64());
+    Duration::from_millis(downtimes.sum())
 }
 
 impl<'l> Census<'l> {
@@ -159,11 +168,11 @@ impl<'l> Census<'l> {
         if planned.finishes_first {
             let output = self.apply_once_it_can_be(manifest);
             assert!(output.status.success());
-            planned.moves.extend(announced(&output));
+            planned.moves.extend(announced(&heard(&output)));
             planned.lasts += self.plan(manifest).lasts;
         }
         let output = self.apply_once_it_can_be(manifest);
-        planned.moves.extend(announced(&output));
+        planned.moves.extend(announced(&heard(&output)));
         self.lab.assert_applied(manifest, &output);
         for (vm, _) in now_at {
             if self.before.vms[*vm][0].1 == "running" {
@@ -191,11 +200,9 @@ impl<'l> Census<'l> {
     }
 
     fn plan(&self, manifest: &Path) -> Planned {
-        let path = manifest.to_str().unwrap();
         let began = Instant::now();
         loop {
-            let output = self.lab.domicile(&["plan", "-f", path, "--json"]);
-            let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let plan = self.lab.planned(manifest);
             let findings = plan["findings"].as_array().unwrap();
             let blocks = findings.iter().find(|told| told["severity"] == "blocks");
             let Some(blocks) = blocks else {

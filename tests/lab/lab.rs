@@ -374,6 +374,12 @@ impl Lab {
         text(&self.domicile(&["plan", "-f", manifest.to_str().unwrap(), "--no-color"]))
     }
 
+    /// Plans and gives the plan as `--json` has it.
+    pub(crate) fn planned(&self, manifest: &Path) -> serde_json::Value {
+        let output = self.domicile(&["plan", "-f", manifest.to_str().unwrap(), "--json"]);
+        serde_json::from_slice(&output.stdout).expect("a plan")
+    }
+
     /// Applies; it must succeed, and planning again must find nothing to do.
     pub(crate) fn apply(&self, manifest: &Path) -> String {
         let path = manifest.to_str().unwrap();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::census::Census;
+use crate::census::{self, Census};
 use crate::kinds::{Guest, HOME, Kind, Place};
 use crate::lab::{Lab, is_everything_asked, process_of};
 
@@ -43,13 +43,6 @@ fn told(kind: &Kind, event: &Value) -> Option<String> {
     let words = action.split(' ').take_while(|word| !is_name(word));
     let words: Vec<&str> = std::iter::once(what).chain(words).collect();
     Some(words.join(" "))
-}
-
-/// The longest that the plan of an apply let the guest be down.
-fn downtimes(heard: &[Value]) -> Duration {
-    let changes = heard.iter().map(|event| &event["change"]);
-    let downtimes = changes.filter_map(|change| change["downtime"].as_u64());
-    Duration::from_millis(downtimes.sum())
 }
 
 /// One kind of move in a lab.
@@ -113,7 +106,7 @@ impl Sweep<'_> {
         let boots = self.boots();
         let manifest = self.manifest();
         let (heard, was_killed) = self.apply_until(&manifest, moment);
-        let mut allowed = downtimes(&heard);
+        let mut allowed = census::downtime(&census::announced(&heard));
         let (host, _) = self.kind.places[self.next];
         if let Some(moment) = moment {
             let killed = Instant::now();

@@ -47,7 +47,8 @@ pub(crate) fn each_seed(test: &str, count: u64, trial: impl Fn(u64) -> Result<()
     let seeds = named().map_or(0..count, |seed| seed..seed + 1);
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    // The threads of one trial wait for each other, and another trial has the processor meanwhile.
+    let workers = 2 * thread::available_parallelism().map_or(1, usize::from);
     let mut failed: Vec<(u64, String)> = thread::scope(|scope| {
         let work = || {
             let mut failed = Vec::new();

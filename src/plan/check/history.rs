@@ -92,6 +92,8 @@ struct Whereabouts<'a> {
     left: Option<&'a HostName>,
     /// The host where a migration that went wrong has left it paused.
     stalled: Option<&'a HostName>,
+    /// The hosts with an instance that was only started to carry it, and has to end.
+    passing: BTreeSet<&'a HostName>,
 }
 
 /// Follows every VM through its steps: each act finds it where the act says, no start makes it run twice, and a VM that
@@ -191,6 +193,10 @@ impl<'a> Whereabouts<'a> {
             .clone()
             .filter_map(|(host, vm)| Some((host, given.observed.host(host)?, vm)));
         let running = read.clone().filter(|(_, host, vm)| runs(host, vm));
+        let passing = read.clone().filter(|(_, host, vm)| {
+            let is_carried_cold = vm.mark().is_some_and(|mark| mark.cold);
+            is_carried_cold && vm.power.is_active() && !ran(host, vm)
+        });
         // No move within a host shuts a VM down.
         let had_run = |vm: &'a Vm| {
             vm.mark()
@@ -200,6 +206,7 @@ impl<'a> Whereabouts<'a> {
             vm,
             defined: places.clone().map(|(host, _)| host).collect(),
             running: running.map(|(host, ..)| host).collect(),
+            passing: passing.map(|(host, ..)| host).collect(),
             ran: { read.clone() }.any(|(_, host, vm)| ran(host, vm) || had_run(vm)),
             stalled: { read }
                 .find(|(_, host, vm)| is_stalled(host, vm))
@@ -226,6 +233,12 @@ impl<'a> Whereabouts<'a> {
         if self.stalled.is_some_and(|host| self.running.contains(host)) {
             left.push(format!("leaves {vm} paused, which a migration has stopped"));
         }
+        if !self.passing.is_empty() {
+            left.push(format!(
+                "leaves {vm} paused on {}, where it was only carried",
+                names(&self.passing)
+            ));
+        }
         if self.defined.len() > 1 {
             left.push(format!("leaves {vm} defined on {}", names(&self.defined)));
         }
@@ -247,6 +260,9 @@ impl<'a> Whereabouts<'a> {
         }
         if self.stalled == Some(from) {
             self.stalled = Some(to);
+        }
+        if self.passing.remove(from) {
+            self.passing.insert(to);
         }
         self.left = Some(from);
     }
@@ -276,6 +292,7 @@ impl<'a> Whereabouts<'a> {
         match action {
             Action::ShutDown { host, .. } | Action::Destroy { host, .. } => {
                 self.running.remove(host);
+                self.passing.remove(host);
             }
             Action::Start {
                 host,

@@ -18,9 +18,10 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use domicile::definition::{self, Mark};
 use serde_json::Value;
 
-use crate::census::Census;
+use crate::census::{self, Census};
 use crate::dice::Dice;
 use crate::lab::Lab;
 
@@ -77,8 +78,10 @@ fn begin(lab: &Lab, demand: &Demand) -> (Child, thread::JoinHandle<Vec<Value>>) 
 
 fn end((mut child, listening): (Child, thread::JoinHandle<Vec<Value>>)) -> Applied {
     let status = child.wait().unwrap();
+    let exited = Instant::now();
     let heard: Vec<Value> = listening.join().unwrap();
     let ended = Instant::now();
+    eprintln!("== it had told all {:?} after its end", exited.elapsed());
     for event in &heard {
         if event["type"] != "apply_progress" {
             eprintln!("  {} {}", event["@timestamp"], event["@message"]);
@@ -92,13 +95,13 @@ fn end((mut child, listening): (Child, thread::JoinHandle<Vec<Value>>)) -> Appli
     Applied { heard, code, ended }
 }
 
-/// From where to where a VM with a mark was being moved.
-fn ends_of_move(definition: &str) -> Option<(String, String)> {
-    let (_, mark) = definition.split_once(domicile::model::MoveMark::NAMESPACE)?;
-    let (mark, _) = mark.split_once('>')?.1.split_once("</")?;
-    let mark: Value = serde_json::from_str(mark).unwrap();
-    let end = |name: &str| mark[name].as_str().unwrap().to_owned();
-    Some((end("from"), end("to")))
+/// Whether a VM has the mark of a move to another host.
+fn is_being_moved(definition: &str) -> bool {
+    match definition::read(definition).expect("a definition").mark {
+        Mark::None => false,
+        Mark::Read(mark) => mark.from != mark.to,
+        Mark::Unreadable(why) => panic!("{why}"),
+    }
 }
 
 /// What was announced of a guest in one round, and what counts for all.
@@ -155,7 +158,7 @@ impl Soak<'_> {
             let running = GUESTS.iter().filter(|guest| guest.runs);
             for vm in running.map(|guest| guest.name).filter(|vm| has(host, vm)) {
                 let definition = self.lab.on(host, &["virsh", "dumpxml", vm, "--inactive"]);
-                let is_moved = ends_of_move(&definition).is_some_and(|(from, to)| from != to);
+                let is_moved = is_being_moved(&definition);
                 let is_off = self.lab.on(host, &["virsh", "domstate", vm]) == "shut off";
                 let mut others = HOSTS.iter().filter(|other| *other != host);
                 if is_off && !is_moved && !others.any(|other| has(other, vm)) {
@@ -167,9 +170,7 @@ impl Soak<'_> {
 
     /// Whether something is wanted that is refused whatever else there is.
     fn is_refused(&self, demand: &Demand) -> bool {
-        let path = demand.manifest.to_str().unwrap();
-        let output = self.lab.domicile(&["plan", "-f", path, "--json"]);
-        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let plan = self.lab.planned(&demand.manifest);
         let mut findings = plan["findings"].as_array().unwrap().iter();
         findings.any(|told| told["severity"] == "blocks" && told["code"] == REFUSED)
     }
@@ -199,9 +200,7 @@ impl Soak<'_> {
         let (applied, befell) = self.disturbed(&mut dice, &demand);
         let mut announced = BTreeMap::new();
         for one in &applied {
-            let changes = one.heard.iter().map(|event| &event["change"]);
-            let changes: Vec<Value> = changes.filter(|it| it.is_object()).cloned().collect();
-            self.announce(&changes, &mut announced);
+            self.announce(&census::announced(&one.heard), &mut announced);
             let code = one
                 .code
                 .map_or("killed".to_owned(), |code| code.to_string());

@@ -46,9 +46,17 @@ impl Case {
     }
 }
 
+/// Whether a VM was read while libvirt was doing something with it, of which hosts in memory know nothing.
+fn is_any_busy(observed: &Observed) -> bool {
+    let vms = observed.reached().flat_map(|(_, host)| host.vms.values());
+    let mut details = vms.filter_map(|vm| vm.detail.as_ref());
+    details.any(|detail| detail.job.is_some())
+}
+
 /// Those of `tests/scenarios`.
 pub(super) fn scenarios() -> Vec<impl Fn() -> Case + Sync> {
     let all = inputs::scenarios().into_iter();
+    let all = all.filter(|(_, observed)| !is_any_busy(observed));
     all.map(|(desired, observed)| {
         move || {
             let managed = desired.vms.keys().cloned().collect();
