@@ -135,6 +135,27 @@ fn heard(output: &Output) -> Vec<Value> {
     events.collect::<Result<_, _>>().unwrap()
 }
 
+/// Applies. A migration that ends by itself may be between two of libvirt's steps when that is planned, and is so for a
+/// moment only.
+fn apply_once_it_can_be(lab: &Lab, manifest: &Path) -> Output {
+    let began = Instant::now();
+    let path = manifest.to_str().unwrap();
+    loop {
+        let output = lab.domicile(&["apply", "-f", path, "--auto-approve", "--json"]);
+        let is_refused = output.status.code() == Some(REFUSED);
+        if !is_refused || began.elapsed() > BETWEEN_MAX {
+            return output;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Applies what an apply that was killed has left; that must succeed, and planning again must find nothing to do.
+pub(crate) fn finish(lab: &Lab, manifest: &Path) {
+    let output = apply_once_it_can_be(lab, manifest);
+    lab.assert_applied(manifest, &output);
+}
+
 /// How long those let guests be down in all.
 pub(crate) fn downtime(moves: &[Value]) -> Duration {
     let downtimes = moves.iter().filter_map(|one| one["downtime"].as_u64());
@@ -166,12 +187,12 @@ impl<'l> Census<'l> {
         // An apply may have to wait for a lock, and what it does is what it finds then.
         planned.moves.clear();
         if planned.finishes_first {
-            let output = self.apply_once_it_can_be(manifest);
+            let output = apply_once_it_can_be(self.lab, manifest);
             assert!(output.status.success());
             planned.moves.extend(announced(&heard(&output)));
             planned.lasts += self.plan(manifest).lasts;
         }
-        let output = self.apply_once_it_can_be(manifest);
+        let output = apply_once_it_can_be(self.lab, manifest);
         planned.moves.extend(announced(&heard(&output)));
         self.lab.assert_applied(manifest, &output);
         for (vm, _) in now_at {
@@ -181,22 +202,6 @@ impl<'l> Census<'l> {
         }
         self.assert_holds(now_at);
         planned
-    }
-
-    /// A migration that ends by itself may have come between two of libvirt's steps since it was planned.
-    fn apply_once_it_can_be(&self, manifest: &Path) -> Output {
-        let began = Instant::now();
-        loop {
-            let path = manifest.to_str().unwrap();
-            let output = self
-                .lab
-                .domicile(&["apply", "-f", path, "--auto-approve", "--json"]);
-            let is_refused = output.status.code() == Some(REFUSED);
-            if !is_refused || began.elapsed() > BETWEEN_MAX {
-                return output;
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
     }
 
     fn plan(&self, manifest: &Path) -> Planned {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::census::Census;
+use crate::census::{self, Census};
 use crate::lab::{Lab, kill_domicile};
 
 /// Kills `domicile` while it moves `web`, whose link is slow, and gives the manifest.
@@ -28,7 +28,7 @@ fn a_peer_to_peer_migration_goes_on_when_we_die_and_the_next_apply_finishes_it()
         "{ host: kvm2, migration: { driver: peer-to-peer } }",
         Duration::from_secs(6),
     );
-    lab.apply(&manifest);
+    census::finish(&lab, &manifest);
     lab.assert_lives("web", "kvm2", "kvm1");
     lab.assert_moved_live("web");
 }
@@ -43,7 +43,7 @@ fn a_managed_migration_ends_with_us_and_the_next_apply_makes_it_anew() {
         "{ host: kvm2, migration: { driver: managed } }",
         Duration::from_secs(6),
     );
-    lab.apply(&manifest);
+    census::finish(&lab, &manifest);
     lab.assert_lives("web", "kvm2", "kvm1");
     lab.assert_moved_live("web");
 }
@@ -55,7 +55,7 @@ fn a_cold_copy_that_was_cut_off_is_made_anew_and_the_vm_runs_again() {
     lab.guest("kvm1", "web", &["--fill", "32"]);
     let vm = "{ host: kvm2, method: cold, migration: { cold_copy: stream } }";
     let manifest = killed_in_mid_move(&lab, vm, Duration::from_secs(8));
-    lab.apply(&manifest);
+    census::finish(&lab, &manifest);
     lab.assert_lives("web", "kvm2", "kvm1");
     lab.assert_moved_cold("web");
 }
