@@ -342,7 +342,7 @@ impl Lab {
     }
 
     /// The IDs of all locks on the manifest's hosts.
-    fn locks(&self, manifest: &Path) -> BTreeSet<String> {
+    pub(crate) fn locks(&self, manifest: &Path) -> BTreeSet<String> {
         let path = manifest.to_str().unwrap();
         let listed = text(&self.domicile(&["unlock", "-f", path]));
         let held = listed.lines().filter(|line| line.contains("is locked by"));
@@ -350,7 +350,7 @@ impl Lab {
         ids.map(|id| id.trim_end_matches(')').to_owned()).collect()
     }
 
-    fn unlock(&self, manifest: &Path, ids: &BTreeSet<String>) {
+    pub(crate) fn unlock(&self, manifest: &Path, ids: &BTreeSet<String>) {
         let path = manifest.to_str().unwrap();
         for id in ids {
             let removed = self.domicile(&["unlock", id, "-f", path]);
