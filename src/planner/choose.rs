@@ -155,7 +155,7 @@ fn decide_way<'a>(
     };
     decision.findings.extend(unmeasured(&case));
     decision.findings.extend(unconnected(&case));
-    if remains.prelude.is_empty() && (differences.is_empty() || remains.under_way.is_some()) {
+    if remains.prelude.is_empty() && differences.is_empty() {
         // Nothing is to be done, so no rule need be asked: most VMs of a large fleet are like this.
         return;
     }

@@ -183,7 +183,13 @@ impl<'l> Census<'l> {
     /// Plans as soon as something can be planned, applies, and fails unless all is as it was, except that these VMs
     /// are where the manifest puts them.
     pub(crate) fn assert_ends(&self, manifest: &Path, now_at: &[(&str, &str)]) -> Planned {
-        let of_the_dead = self.lab.locks(manifest);
+        let planned = self.assert_applied(manifest, now_at);
+        self.assert_holds(now_at);
+        planned
+    }
+
+    /// Plans as soon as something can be planned, applies, and fails unless all is done and these VMs beat.
+    pub(crate) fn assert_applied(&self, manifest: &Path, now_at: &[(&str, &str)]) -> Planned {
         let mut planned = self.plan(manifest);
         // An apply may have to wait for a lock, and what it does is what it finds then.
         planned.moves.clear();
@@ -196,15 +202,11 @@ impl<'l> Census<'l> {
         let output = apply_once_it_can_be(self.lab, manifest);
         planned.moves.extend(announced(&heard(&output)));
         self.lab.assert_applied(manifest, &output);
-        // They are taken over where something is done, and only there.
-        let left = &self.lab.locks(manifest) & &of_the_dead;
-        self.lab.unlock(manifest, &left);
         for (vm, _) in now_at {
             if self.before.vms[*vm][0].1 == "running" {
                 self.lab.assert_beats_on(vm);
             }
         }
-        self.assert_holds(now_at);
         planned
     }
 

@@ -78,10 +78,8 @@ fn begin(lab: &Lab, demand: &Demand) -> (Child, thread::JoinHandle<Vec<Value>>) 
 
 fn end((mut child, listening): (Child, thread::JoinHandle<Vec<Value>>)) -> Applied {
     let status = child.wait().unwrap();
-    let exited = Instant::now();
     let heard: Vec<Value> = listening.join().unwrap();
     let ended = Instant::now();
-    eprintln!("== it had told all {:?} after its end", exited.elapsed());
     for event in &heard {
         if event["type"] != "apply_progress" {
             eprintln!("  {} {}", event["@timestamp"], event["@message"]);
@@ -217,7 +215,12 @@ impl Soak<'_> {
         if !is_lock_left {
             self.lab.remove_locks_left(&demand.manifest);
         }
-        let planned = self.census.assert_ends(&demand.manifest, &demand.places);
+        let of_the_dead = self.lab.locks(&demand.manifest);
+        let planned = self.census.assert_applied(&demand.manifest, &demand.places);
+        // They are taken over where something is done, and only there.
+        let left = &self.lab.locks(&demand.manifest) & &of_the_dead;
+        self.lab.unlock(&demand.manifest, &left);
+        self.census.assert_holds(&demand.places);
         self.announce(&planned.moves, &mut announced);
         let ended = applied.iter().map(|one| one.ended).max().unwrap();
         let mut idle = planned.at.duration_since(ended);

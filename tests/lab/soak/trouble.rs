@@ -93,14 +93,10 @@ pub(super) fn strike(lab: &Lab, dice: &mut Dice, applying: &mut Child, rate: &st
     befell
 }
 
-fn happens(lab: &Lab, dice: &mut Dice, applying: &mut Child, what: (Kind, &str), rate: &str) {
+fn happens(lab: &Lab, dice: &mut Dice, applying: &Child, what: (Kind, &str), rate: &str) {
     let (kind, host) = what;
     match kind {
-        Kind::Killed => {
-            signal(applying, "KILL");
-            // Until it is gone, which takes the kernel a while on a busy machine, nobody can go on.
-            applying.wait().unwrap();
-        }
+        Kind::Killed => signal(applying, "KILL"),
         Kind::Interrupted => {
             signal(applying, "INT");
             if dice.below(2) == 0 {
