@@ -197,6 +197,17 @@ fn the_lock_of_a_dead_owner_is_taken_over_and_the_owner_that_wakes_up_starts_not
 }
 
 #[test]
+fn who_has_the_patience_for_one_dead_lock_gets_all_the_hosts_of_its_owner() {
+    let hosts = hosts_of(&Fleet::new(4, 16));
+    let names = ["kvm1", "kvm2", "kvm3", "kvm4"];
+    let ann = Operator::new(&hosts);
+    let _asleep = ann.lock(&names, Some(0)).unwrap();
+    ann.sleep(true);
+    let patience = 2 * PACE.dead_after().0;
+    assert!(Operator::new(&hosts).lock(&names, Some(patience)).is_ok());
+}
+
+#[test]
 fn an_owner_whose_host_forgets_the_lock_starts_nothing_more_and_brings_its_vm_back() {
     let fleet = cold_move();
     let hosts = Arc::new(Simulator::new(fleet.observed.clone()).with_pace(0.2));

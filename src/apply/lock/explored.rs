@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::pace::Pace;
-use super::taking::{Answer, Ask, Taking, Turn};
+use super::taking::{Answer, Ask, End, Taking, Turn};
 use super::tenure::{Standing, Tenure};
 use crate::lock::{HeldLock, LockRecord};
 use crate::model::{HostName, Millis};
@@ -280,13 +280,81 @@ fn who_waits_holds_nothing_and_takes_all_when_it_is_free() {
     taking.hear(Answer::Removed, Millis(0));
     assert_eq!(taking.next(), Turn::Ask(Ask::Rest));
     taking.hear(Answer::Rested, Millis(4));
-    assert_eq!(taking.next(), Turn::Ask(Ask::Look(two.clone())));
-    taking.hear(Answer::Saw(None), Millis(4));
+    for host in [host(), two.clone()] {
+        assert_eq!(taking.next(), Turn::Ask(Ask::Look(host)));
+        taking.hear(Answer::Saw(None), Millis(4));
+    }
     for host in [host(), two] {
         assert_eq!(taking.next(), Turn::Ask(Ask::Take(host)));
         taking.hear(Answer::Took(mine, None), Millis(4));
     }
     assert!(matches!(taking.next(), Turn::Won(all) if all.len() == 2));
+}
+
+#[test]
+fn the_locks_of_a_dead_owner_on_several_hosts_are_known_to_be_dead_after_the_time_of_one() {
+    let hosts = ["kvm1", "kvm2", "kvm3"].map(|name| HostName::new(name).expect("it is a name"));
+    for patience in [None, Some(Millis(PACE.dead_after().0 + 10))] {
+        let mut there = hosts
+            .clone()
+            .map(|host| (host, Some(lock(Uuid::from_u128(1)))));
+        let mut taking = Taking::new(hosts.to_vec(), patience, PACE, Millis(0));
+        let mut now = Millis(0);
+        let won = loop {
+            let on = |host: HostName| there.iter().position(|(name, _)| *name == host).unwrap();
+            let answer = match taking.next() {
+                Turn::Won(_) => break true,
+                Turn::Over(_) => break false,
+                Turn::Ask(Ask::Take(host)) => Answer::Took(Uuid::nil(), there[on(host)].1.clone()),
+                Turn::Ask(Ask::Look(host)) => Answer::Saw(there[on(host)].1.clone()),
+                Turn::Ask(Ask::Claim(..)) => Answer::Claimed,
+                Turn::Ask(Ask::Remove(host, _)) => {
+                    there[on(host)].1 = None;
+                    Answer::Removed
+                }
+                Turn::Ask(Ask::Rest) => {
+                    now = now.plus(PACE.look_every);
+                    Answer::Rested
+                }
+            };
+            taking.hear(answer, now);
+        };
+        assert!(won, "{patience:?}");
+        assert!(
+            now.0 <= PACE.dead_after().0 + 2 * PACE.look_every.0,
+            "{now:?}"
+        );
+    }
+}
+
+#[test]
+fn a_living_owner_on_any_of_the_hosts_is_told_of_although_another_one_is_dead() {
+    let hosts = ["kvm1", "kvm2"].map(|name| HostName::new(name).expect("it is a name"));
+    let (dead, living) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let mut taking = Taking::new(hosts.to_vec(), None, PACE, Millis(0));
+    let mut now = Millis(0);
+    let end = loop {
+        let answer = match taking.next() {
+            Turn::Over(end) => break end,
+            Turn::Ask(Ask::Take(_)) => Answer::Took(Uuid::nil(), Some(lock(dead))),
+            Turn::Ask(Ask::Look(host)) if host == hosts[0] => Answer::Saw(Some(lock(dead))),
+            Turn::Ask(Ask::Look(_)) => {
+                let beat = Some(now.0);
+                Answer::Saw(Some(HeldLock {
+                    beat,
+                    ..lock(living)
+                }))
+            }
+            Turn::Ask(Ask::Rest) => {
+                now = now.plus(PACE.look_every);
+                Answer::Rested
+            }
+            other => panic!("{other:?}"),
+        };
+        taking.hear(answer, now);
+    };
+    assert!(matches!(end, End::Held { host, by } if host == hosts[1] && by.id == living));
+    assert!(now < PACE.dead_after());
 }
 
 #[test]

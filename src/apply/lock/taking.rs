@@ -2,9 +2,10 @@
 //! no threads, no hosts and no clock, so that every order of acts of several who take at once can be tried.
 //!
 //! Hosts are taken in one order. Where one is held by another, all that was taken is given back before waiting, so
-//! nobody ever waits while holding. A lock whose owner is dead is claimed first, so that an owner that wakes up knows;
-//! if it has not beaten by then, the lock is removed by its identifier and taken like a free one: of two who do that
-//! at once one finds nothing to remove or the other's lock in its place.
+//! nobody ever waits while holding. Who waits looks at all its hosts, so that what a dead owner has left on several is
+//! known to be dead after the time of one. A lock whose owner is dead is claimed first, so that an owner that wakes up
+//! knows; if it has not beaten by then, the lock is removed by its identifier and taken like a free one: of two who do
+//! that at once one finds nothing to remove or the other's lock in its place.
 
 use uuid::Uuid;
 
@@ -74,15 +75,25 @@ enum Phase {
     /// It has not, and cannot rely on the lock any more.
     Clear(usize, Uuid),
     GiveBack(After),
-    Rest(usize),
+    Rest,
+    /// Of the hosts before this number it is known what is in the way there.
     Look(usize),
     Done(End),
 }
 
 #[derive(Debug, Clone)]
 enum After {
-    Waiting(usize),
+    Waiting,
     End(End),
+}
+
+/// A lock of another that is not known to be dead.
+#[derive(Debug, Clone)]
+struct InTheWay {
+    index: usize,
+    held: HeldLock,
+    /// Nothing new is learned of it by waiting for less than its end.
+    is_settled: bool,
 }
 
 /// An attempt to take the locks of some hosts.
@@ -95,8 +106,10 @@ pub(super) struct Taking {
     began: Millis,
     taken: Vec<(HostName, Uuid)>,
     vigils: Vec<Vigil>,
-    /// The lock that is in the way.
-    busy: Option<HeldLock>,
+    /// What the last look at all hosts has found, or the first lock that was met; in the order of the hosts.
+    in_the_way: Vec<InTheWay>,
+    /// What the look that is under way has found so far.
+    found: Vec<InTheWay>,
     phase: Phase,
 }
 
@@ -115,7 +128,8 @@ impl Taking {
             pace,
             began: now,
             taken: Vec::new(),
-            busy: None,
+            in_the_way: Vec::new(),
+            found: Vec::new(),
             phase: Phase::Take(0),
         }
     }
@@ -130,10 +144,10 @@ impl Taking {
             Phase::Clear(index, id) => Turn::Ask(Ask::Remove(host(index), *id)),
             Phase::GiveBack(after) => match (self.taken.last(), after) {
                 (Some((host, id)), _) => Turn::Ask(Ask::Remove(host.clone(), *id)),
-                (None, After::Waiting(_)) => Turn::Ask(Ask::Rest),
+                (None, After::Waiting) => Turn::Ask(Ask::Rest),
                 (None, After::End(end)) => Turn::Over(end.clone()),
             },
-            Phase::Rest(_) => Turn::Ask(Ask::Rest),
+            Phase::Rest => Turn::Ask(Ask::Rest),
             Phase::Check(index, _) | Phase::Look(index) => Turn::Ask(Ask::Look(host(index))),
             Phase::Done(end) => Turn::Over(end.clone()),
         }
@@ -142,8 +156,9 @@ impl Taking {
     /// The host that is waited for and the lock that is on it.
     pub(super) fn waits_for(&self) -> Option<(&HostName, &HeldLock)> {
         match &self.phase {
-            Phase::GiveBack(After::Waiting(index)) | Phase::Rest(index) | Phase::Look(index) => {
-                Some((self.hosts.get(*index)?, self.busy.as_ref()?))
+            Phase::GiveBack(After::Waiting) | Phase::Rest | Phase::Look(_) => {
+                let first = self.in_the_way.first()?;
+                Some((self.hosts.get(first.index)?, &first.held))
             }
             _ => None,
         }
@@ -184,11 +199,17 @@ impl Taking {
                 self.taken.pop();
                 Phase::GiveBack(after)
             }
-            (Phase::GiveBack(After::Waiting(index)) | Phase::Rest(index), Answer::Rested) => {
-                Phase::Look(index)
+            (Phase::GiveBack(After::Waiting) | Phase::Rest, Answer::Rested) => {
+                self.found.clear();
+                Phase::Look(0)
             }
-            (Phase::Look(_), Answer::Saw(None)) => Phase::Take(0),
-            (Phase::Look(index), Answer::Saw(Some(held))) => self.watched(index, held, now),
+            (Phase::Look(index), Answer::Saw(there)) => {
+                if let Some(held) = there {
+                    let found = self.judge(index, held, now);
+                    self.found.extend(found);
+                }
+                self.looked(index + 1, now)
+            }
             (
                 Phase::Claim(..) | Phase::Check(..) | Phase::Clear(..) | Phase::Look(_),
                 Answer::Failed(why, _),
@@ -200,44 +221,49 @@ impl Taking {
 
     /// Another lock is on the host that was to be taken.
     fn met(&mut self, index: usize, held: HeldLock, now: Millis) -> Phase {
-        match self.vigils[index].see(&held, now, &self.pace) {
-            Verdict::Dead => Phase::Claim(index, held.id),
-            verdict => {
-                let after = self.wait_or_end(index, &held, verdict, now);
-                self.busy = Some(held);
-                Phase::GiveBack(after)
+        let id = held.id;
+        match self.judge(index, held, now) {
+            None => Phase::Claim(index, id),
+            Some(met) => {
+                self.in_the_way = vec![met];
+                Phase::GiveBack(self.end(now).map_or(After::Waiting, After::End))
             }
         }
     }
 
-    /// Another lock is still on the host that is waited for.
-    fn watched(&mut self, index: usize, held: HeldLock, now: Millis) -> Phase {
+    /// The look at the hosts before this number is over.
+    fn looked(&mut self, index: usize, now: Millis) -> Phase {
+        if index < self.hosts.len() {
+            return Phase::Look(index);
+        }
+        if self.found.is_empty() {
+            return Phase::Take(0);
+        }
+        self.in_the_way = std::mem::take(&mut self.found);
+        self.end(now).map_or(Phase::Rest, Phase::Done)
+    }
+
+    /// This lock on the host of this number, if it is not dead.
+    fn judge(&mut self, index: usize, held: HeldLock, now: Millis) -> Option<InTheWay> {
         let verdict = self.vigils[index].see(&held, now, &self.pace);
-        let after = self.wait_or_end(index, &held, verdict, now);
-        self.busy = Some(held);
-        match after {
-            // From the first host on: who holds none of them may take them in order.
-            _ if verdict == Verdict::Dead => Phase::Take(0),
-            After::Waiting(index) => Phase::Rest(index),
-            After::End(end) => Phase::Done(end),
-        }
+        (verdict != Verdict::Dead).then(|| InTheWay {
+            is_settled: verdict == Verdict::Alive
+                || self.vigils[index].still_for(now) >= dead_after(&held, &self.pace),
+            index,
+            held,
+        })
     }
 
-    fn wait_or_end(&self, index: usize, held: &HeldLock, verdict: Verdict, now: Millis) -> After {
-        let is_over = match self.patience {
-            Some(limit) => now.0.saturating_sub(self.began.0) >= limit.0,
-            None => {
-                verdict == Verdict::Alive
-                    || self.vigils[index].still_for(now) >= dead_after(held, &self.pace)
-            }
-        };
-        if is_over {
-            After::End(End::Held {
-                host: self.hosts[index].clone(),
-                by: Box::new(held.clone()),
-            })
-        } else {
-            After::Waiting(index)
-        }
+    /// The end, if what is in the way is not waited for any longer.
+    fn end(&self, now: Millis) -> Option<End> {
+        let held = match self.patience {
+            Some(limit) if now.0.saturating_sub(self.began.0) < limit.0 => None,
+            Some(_) => self.in_the_way.first(),
+            None => self.in_the_way.iter().find(|lock| lock.is_settled),
+        }?;
+        Some(End::Held {
+            host: self.hosts[held.index].clone(),
+            by: Box::new(held.held.clone()),
+        })
     }
 }
