@@ -93,6 +93,14 @@ fn end((mut child, listening): (Child, thread::JoinHandle<Vec<Value>>)) -> Appli
     Applied { heard, code, ended }
 }
 
+/// Since when what an apply had begun may wait for the next one: the first end that was not a success. Of two applies the
+/// second waits for the lock of a dead one, and need not go on with its moves at once, or at all.
+fn first_left_undone(applied: &[Applied]) -> Instant {
+    let undone = applied.iter().filter(|one| one.code != Some(0));
+    let first = undone.map(|one| one.ended).min();
+    first.unwrap_or_else(|| applied.iter().map(|one| one.ended).max().unwrap())
+}
+
 /// Whether a VM has the mark of a move to another host.
 fn is_being_moved(definition: &str) -> bool {
     match definition::read(definition).expect("a definition").mark {
@@ -222,8 +230,7 @@ impl Soak<'_> {
         self.lab.unlock(&demand.manifest, &left);
         self.census.assert_holds(&demand.places);
         self.announce(&planned.moves, &mut announced);
-        let ended = applied.iter().map(|one| one.ended).max().unwrap();
-        let mut idle = planned.at.duration_since(ended);
+        let mut idle = planned.at.duration_since(first_left_undone(&applied));
         if is_lock_left && applied.iter().any(|one| one.code.is_none()) {
             idle += TAKING_OVER;
         }
