@@ -1,6 +1,8 @@
 //! Every order in which the acts of several who take, keep and wake up can meet, tried out: whatever the order, two
 //! never rely on the lock of one host at the same time.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -291,35 +293,44 @@ fn who_waits_holds_nothing_and_takes_all_when_it_is_free() {
     assert!(matches!(taking.next(), Turn::Won(all) if all.len() == 2));
 }
 
+/// Takes these hosts, on which what `answer` says is found, until it is over; how it ended, and when.
+fn taken(
+    hosts: &[HostName],
+    patience: Option<Millis>,
+    mut answer: impl FnMut(Ask, Millis) -> Answer,
+) -> (Turn, Millis) {
+    let mut taking = Taking::new(hosts.to_vec(), patience, PACE, Millis(0));
+    let mut now = Millis(0);
+    loop {
+        let heard = match taking.next() {
+            Turn::Ask(Ask::Rest) => {
+                now = now.plus(PACE.look_every);
+                Answer::Rested
+            }
+            Turn::Ask(ask) => answer(ask, now),
+            over => return (over, now),
+        };
+        taking.hear(heard, now);
+    }
+}
+
 #[test]
 fn the_locks_of_a_dead_owner_on_several_hosts_are_known_to_be_dead_after_the_time_of_one() {
     let hosts = ["kvm1", "kvm2", "kvm3"].map(|name| HostName::new(name).expect("it is a name"));
     for patience in [None, Some(Millis(PACE.dead_after().0 + 10))] {
-        let mut there = hosts
-            .clone()
-            .map(|host| (host, Some(lock(Uuid::from_u128(1)))));
-        let mut taking = Taking::new(hosts.to_vec(), patience, PACE, Millis(0));
-        let mut now = Millis(0);
-        let won = loop {
-            let on = |host: HostName| there.iter().position(|(name, _)| *name == host).unwrap();
-            let answer = match taking.next() {
-                Turn::Won(_) => break true,
-                Turn::Over(_) => break false,
-                Turn::Ask(Ask::Take(host)) => Answer::Took(Uuid::nil(), there[on(host)].1.clone()),
-                Turn::Ask(Ask::Look(host)) => Answer::Saw(there[on(host)].1.clone()),
-                Turn::Ask(Ask::Claim(..)) => Answer::Claimed,
-                Turn::Ask(Ask::Remove(host, _)) => {
-                    there[on(host)].1 = None;
-                    Answer::Removed
-                }
-                Turn::Ask(Ask::Rest) => {
-                    now = now.plus(PACE.look_every);
-                    Answer::Rested
-                }
-            };
-            taking.hear(answer, now);
-        };
-        assert!(won, "{patience:?}");
+        let dead = || Some(lock(Uuid::from_u128(1)));
+        let mut there: BTreeMap<_, _> = hosts.iter().map(|host| (host.clone(), dead())).collect();
+        let (end, now) = taken(&hosts, patience, |ask, _| match ask {
+            Ask::Take(host) => Answer::Took(Uuid::nil(), there[&host].clone()),
+            Ask::Look(host) => Answer::Saw(there[&host].clone()),
+            Ask::Claim(..) => Answer::Claimed,
+            Ask::Remove(host, _) => {
+                there.insert(host, None);
+                Answer::Removed
+            }
+            Ask::Rest => unreachable!("it is answered for us"),
+        });
+        assert!(matches!(end, Turn::Won(_)), "{patience:?}: {end:?}");
         assert!(
             now.0 <= PACE.dead_after().0 + 2 * PACE.look_every.0,
             "{now:?}"
@@ -331,29 +342,21 @@ fn the_locks_of_a_dead_owner_on_several_hosts_are_known_to_be_dead_after_the_tim
 fn a_living_owner_on_any_of_the_hosts_is_told_of_although_another_one_is_dead() {
     let hosts = ["kvm1", "kvm2"].map(|name| HostName::new(name).expect("it is a name"));
     let (dead, living) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    let mut taking = Taking::new(hosts.to_vec(), None, PACE, Millis(0));
-    let mut now = Millis(0);
-    let end = loop {
-        let answer = match taking.next() {
-            Turn::Over(end) => break end,
-            Turn::Ask(Ask::Take(_)) => Answer::Took(Uuid::nil(), Some(lock(dead))),
-            Turn::Ask(Ask::Look(host)) if host == hosts[0] => Answer::Saw(Some(lock(dead))),
-            Turn::Ask(Ask::Look(_)) => {
-                let beat = Some(now.0);
-                Answer::Saw(Some(HeldLock {
-                    beat,
-                    ..lock(living)
-                }))
-            }
-            Turn::Ask(Ask::Rest) => {
-                now = now.plus(PACE.look_every);
-                Answer::Rested
-            }
-            other => panic!("{other:?}"),
-        };
-        taking.hear(answer, now);
-    };
-    assert!(matches!(end, End::Held { host, by } if host == hosts[1] && by.id == living));
+    let (end, now) = taken(&hosts, None, |ask, now| match ask {
+        Ask::Take(_) => Answer::Took(Uuid::nil(), Some(lock(dead))),
+        Ask::Look(host) if host == hosts[0] => Answer::Saw(Some(lock(dead))),
+        Ask::Look(_) => {
+            let beat = Some(now.0);
+            Answer::Saw(Some(HeldLock {
+                beat,
+                ..lock(living)
+            }))
+        }
+        other => panic!("{other:?}"),
+    });
+    assert!(
+        matches!(end, Turn::Over(End::Held { host, by }) if host == hosts[1] && by.id == living)
+    );
     assert!(now < PACE.dead_after());
 }
 

@@ -76,8 +76,8 @@ enum Phase {
     Clear(usize, Uuid),
     GiveBack(After),
     Rest,
-    /// Of the hosts before this number it is known what is in the way there.
-    Look(usize),
+    /// At the host of this number; what is in the way on those before it.
+    Look(usize, Vec<InTheWay>),
     Done(End),
 }
 
@@ -90,9 +90,9 @@ enum After {
 /// A lock of another that is not known to be dead.
 #[derive(Debug, Clone)]
 struct InTheWay {
-    index: usize,
+    host: HostName,
     held: HeldLock,
-    /// Nothing new is learned of it by waiting for less than its end.
+    /// Its owner was seen to live, or whether it does will never be known: only its end is left to wait for.
     is_settled: bool,
 }
 
@@ -108,8 +108,6 @@ pub(super) struct Taking {
     vigils: Vec<Vigil>,
     /// What the last look at all hosts has found, or the first lock that was met; in the order of the hosts.
     in_the_way: Vec<InTheWay>,
-    /// What the look that is under way has found so far.
-    found: Vec<InTheWay>,
     phase: Phase,
 }
 
@@ -129,7 +127,6 @@ impl Taking {
             began: now,
             taken: Vec::new(),
             in_the_way: Vec::new(),
-            found: Vec::new(),
             phase: Phase::Take(0),
         }
     }
@@ -148,7 +145,7 @@ impl Taking {
                 (None, After::End(end)) => Turn::Over(end.clone()),
             },
             Phase::Rest => Turn::Ask(Ask::Rest),
-            Phase::Check(index, _) | Phase::Look(index) => Turn::Ask(Ask::Look(host(index))),
+            Phase::Check(index, _) | Phase::Look(index, _) => Turn::Ask(Ask::Look(host(index))),
             Phase::Done(end) => Turn::Over(end.clone()),
         }
     }
@@ -156,9 +153,9 @@ impl Taking {
     /// The host that is waited for and the lock that is on it.
     pub(super) fn waits_for(&self) -> Option<(&HostName, &HeldLock)> {
         match &self.phase {
-            Phase::GiveBack(After::Waiting) | Phase::Rest | Phase::Look(_) => {
+            Phase::GiveBack(After::Waiting) | Phase::Rest | Phase::Look(..) => {
                 let first = self.in_the_way.first()?;
-                Some((self.hosts.get(first.index)?, &first.held))
+                Some((&first.host, &first.held))
             }
             _ => None,
         }
@@ -200,18 +197,14 @@ impl Taking {
                 Phase::GiveBack(after)
             }
             (Phase::GiveBack(After::Waiting) | Phase::Rest, Answer::Rested) => {
-                self.found.clear();
-                Phase::Look(0)
+                Phase::Look(0, Vec::new())
             }
-            (Phase::Look(index), Answer::Saw(there)) => {
-                if let Some(held) = there {
-                    let found = self.judge(index, held, now);
-                    self.found.extend(found);
-                }
-                self.looked(index + 1, now)
+            (Phase::Look(index, mut found), Answer::Saw(there)) => {
+                found.extend(there.and_then(|held| self.judge(index, held, now)));
+                self.looked(index + 1, found, now)
             }
             (
-                Phase::Claim(..) | Phase::Check(..) | Phase::Clear(..) | Phase::Look(_),
+                Phase::Claim(..) | Phase::Check(..) | Phase::Clear(..) | Phase::Look(..),
                 Answer::Failed(why, _),
             ) => Phase::GiveBack(After::End(End::Failed(why))),
             // An answer to a question that was not asked changes nothing.
@@ -232,14 +225,14 @@ impl Taking {
     }
 
     /// The look at the hosts before this number is over.
-    fn looked(&mut self, index: usize, now: Millis) -> Phase {
+    fn looked(&mut self, index: usize, found: Vec<InTheWay>, now: Millis) -> Phase {
         if index < self.hosts.len() {
-            return Phase::Look(index);
+            return Phase::Look(index, found);
         }
-        if self.found.is_empty() {
+        if found.is_empty() {
             return Phase::Take(0);
         }
-        self.in_the_way = std::mem::take(&mut self.found);
+        self.in_the_way = found;
         self.end(now).map_or(Phase::Rest, Phase::Done)
     }
 
@@ -249,21 +242,21 @@ impl Taking {
         (verdict != Verdict::Dead).then(|| InTheWay {
             is_settled: verdict == Verdict::Alive
                 || self.vigils[index].still_for(now) >= dead_after(&held, &self.pace),
-            index,
+            host: self.hosts[index].clone(),
             held,
         })
     }
 
     /// The end, if what is in the way is not waited for any longer.
     fn end(&self, now: Millis) -> Option<End> {
-        let held = match self.patience {
+        let lock = match self.patience {
             Some(limit) if now.0.saturating_sub(self.began.0) < limit.0 => None,
             Some(_) => self.in_the_way.first(),
             None => self.in_the_way.iter().find(|lock| lock.is_settled),
         }?;
         Some(End::Held {
-            host: self.hosts[held.index].clone(),
-            by: Box::new(held.held.clone()),
+            host: lock.host.clone(),
+            by: Box::new(lock.held.clone()),
         })
     }
 }
