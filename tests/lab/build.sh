@@ -80,7 +80,7 @@ build_tree_locked() {
     ((EUID == 0)) || die "building the tree of $suite needs root; run \`lab build\` as root once"
     need_tools
     log "building $suite (about half a minute)"
-    work=$(mktemp -d "$cache/tmp.XXXXXX")
+    work=$(mktemp -d -p "$cache")
     trap 'rm -rf "$work"' EXIT
     # shellcheck disable=SC2046  # a list of words
     debootstrap_to "$suite" "$work/tree" "$(printf '%s,' $(packages_of "$suite"))"
@@ -100,7 +100,7 @@ build_guest_locked() {
     ((EUID == 0)) || die "building the guest needs root; run \`lab build\` as root once"
     need_tools
     log "building the guest's kernel and initramfs"
-    work=$(mktemp -d "$cache/tmp.XXXXXX")
+    work=$(mktemp -d -p "$cache")
     trap 'rm -rf "$work"' EXIT
     # shellcheck disable=SC2016  # expanded by the shell that runs the hook
     debootstrap_to trixie "$work/tree" busybox-static --variant=extract --extract-hook='

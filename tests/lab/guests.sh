@@ -120,7 +120,7 @@ make_base() {
     # shellcheck disable=SC2016  # expanded inside the host
     run_on "$host" sh -ec '
         ! [ -e "$1" ] || { echo "lab: $1 exists" >&2; exit 1; }
-        raw=$(mktemp /var/tmp/base.XXXXXX)
+        raw=$(mktemp -p /var/tmp)
         trap "rm -f $raw" EXIT
         head -c "$2M" /dev/urandom >"$raw"
         qemu-img convert -f raw -O qcow2 "$raw" "$1"
